@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings every target of ours is built with.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Targets without C pointers are also checked for unsafe constructs.
+let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+
+let package = Package(
+    name: "neff-scheduling",
+    products: [
+        .executable(name: "neff", targets: ["CLI"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C libraries
+        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+
+        .systemLibrary(name: "CLinux"),
+
+        // Clients over them
+        .target(name: "OwnerThread", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "AMQP", dependencies: ["CRabbitMQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+        .target(name: "Postgres", dependencies: ["CLibPQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+        .target(name: "Transport", dependencies: ["CCurl", "OwnerThread", log], swiftSettings: strict),
+
+        // What the business means
+        .target(name: "Domain", swiftSettings: pure),
+        .target(name: "Calendly", dependencies: ["Domain", crypto], swiftSettings: pure),
+
+        // How it travels and where it rests
+        .target(name: "Messaging", dependencies: ["AMQP", "Domain", crypto], swiftSettings: pure),
+        .target(
+            name: "Topology", dependencies: ["AMQP", "Transport", log, .product(name: "Yams", package: "Yams")],
+            resources: [.embedInCode("Resources/topology.yaml")], swiftSettings: strict),
+        .target(
+            name: "Persistence", dependencies: ["Domain", "Messaging", "Postgres", crypto],
+            resources: [.embedInCode("Migrations")], swiftSettings: strict),
+
+        // Processes
+        .target(name: "Settings", dependencies: [log], swiftSettings: pure),
+        .target(name: "Telemetry", dependencies: [log, metrics, lifecycle], swiftSettings: strict),
+        .target(
+            name: "WorkerRuntime",
+            dependencies: ["AMQP", "Domain", "Messaging", "Persistence", "Postgres", log, metrics, lifecycle],
+            swiftSettings: strict),
+        .target(
+            name: "SyncWorker",
+            dependencies: ["Calendly", "Domain", "Messaging", "Persistence", "Postgres", "WorkerRuntime", log],
+            swiftSettings: strict),
+        .target(
+            name: "SchedulingWorker",
+            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "WorkerRuntime", log],
+            swiftSettings: strict),
+        .target(
+            name: "NotificationWorker",
+            dependencies: [
+                "Domain", "Messaging", "Persistence", "Postgres", "Transport", "WorkerRuntime", log, metrics,
+                .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Ingress",
+            dependencies: [
+                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", hummingbird,
+                .product(name: "HummingbirdTLS", package: "hummingbird"), log, metrics, lifecycle, crypto,
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "CLI",
+            dependencies: [
+                "AMQP", "Calendly", "Settings", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence",
+                "Postgres", "SchedulingWorker", "SyncWorker", "Telemetry", "Topology", "Transport", "WorkerRuntime",
+                log, metrics, lifecycle, crypto,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // Tests
+        .target(
+            name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],
+            swiftSettings: strict),
+        .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
+    ]
+)
