@@ -44,8 +44,10 @@ let package = Package(
 
         // Clients over them
         .target(name: "OwnerThread", dependencies: ["CLinux"], swiftSettings: strict),
-        .target(name: "AMQP", dependencies: ["CRabbitMQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
-        .target(name: "Postgres", dependencies: ["CLibPQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+        .target(
+            name: "AMQP", dependencies: ["CRabbitMQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+        .target(
+            name: "Postgres", dependencies: ["CLibPQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
         .target(name: "Transport", dependencies: ["CCurl", "OwnerThread", log], swiftSettings: strict),
 
         // What the business means

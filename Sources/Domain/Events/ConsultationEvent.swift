@@ -1,0 +1,101 @@
+/// The body of `consultation.booked`, `.rescheduled`, `.canceled`, `.no_show_marked` and `.no_show_cleared`.
+///
+/// It carries everything that its readers need, as of the moment it was written, so none of them reads the
+/// consultation back and finds it changed again.
+package struct ConsultationEvent: Codable, Hashable, Sendable {
+    package var consultation: ConsultationID
+    /// Goes up by one with each change that people are told of; the SEQUENCE of calendar attachments.
+    package var sequence: Int
+    package var kind: ConsultationKind
+    package var customer: Person
+    package var visit: Visit
+    /// Where the visit was before, for `consultation.rescheduled`.
+    package var previousVisit: Visit?
+    package var address: String?
+    /// Answers by normalised key, such as `project_type`, and unmapped ones by their question's text.
+    package var answers: [String: String]
+    /// Who hosts the event at Calendly, if it said.
+    package var hosts: [Host]
+    package var cancelURL: String?
+    package var rescheduleURL: String?
+    package var canceledBy: String?
+    package var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case consultation, sequence, kind, customer, visit, previousVisit, address, answers, hosts, canceledBy, reason
+        // Spelled as the snake_case key strategy reads `cancel_url` back.
+        case cancelURL = "cancelUrl"
+        case rescheduleURL = "rescheduleUrl"
+    }
+
+    /// A host of the event at Calendly.
+    package struct Host: Codable, Hashable, Sendable {
+        /// Calendly's URI of the user.
+        package var user: String
+        package var name: String?
+        package var email: String?
+
+        package init(user: String, name: String? = nil, email: String? = nil) {
+            self.user = user
+            self.name = name
+            self.email = email
+        }
+    }
+
+    package init(
+        consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
+        previousVisit: Visit? = nil, address: String? = nil, answers: [String: String] = [:], hosts: [Host] = [],
+        cancelURL: String? = nil, rescheduleURL: String? = nil, canceledBy: String? = nil, reason: String? = nil
+    ) {
+        self.consultation = consultation
+        self.sequence = sequence
+        self.kind = kind
+        self.customer = customer
+        self.visit = visit
+        self.previousVisit = previousVisit
+        self.address = address
+        self.answers = answers
+        self.hosts = hosts
+        self.cancelURL = cancelURL
+        self.rescheduleURL = rescheduleURL
+        self.canceledBy = canceledBy
+        self.reason = reason
+    }
+}
+
+/// The body of `consultation.assigned`, `.released` and `.unassigned`: who goes, who no longer goes, or why nobody can.
+package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
+    package var consultation: ConsultationID
+    /// The sequence of the consultation event that led here.
+    package var sequence: Int
+    package var kind: ConsultationKind
+    package var customer: Person
+    package var visit: Visit
+    package var address: String?
+    package var answers: [String: String]
+    /// Who was assigned or released; nil for `consultation.unassigned`.
+    package var assignee: Assignee?
+    /// Whether the assignee had this consultation before, so that it is a change for them and not news.
+    package var isUpdate: Bool
+    /// Why nobody could be assigned, in plain words.
+    package var reasons: [String]
+    package var alternatives: [Alternative]
+
+    package init(
+        consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
+        address: String? = nil, answers: [String: String] = [:], assignee: Assignee? = nil, isUpdate: Bool = false,
+        reasons: [String] = [], alternatives: [Alternative] = []
+    ) {
+        self.consultation = consultation
+        self.sequence = sequence
+        self.kind = kind
+        self.customer = customer
+        self.visit = visit
+        self.address = address
+        self.answers = answers
+        self.assignee = assignee
+        self.isUpdate = isUpdate
+        self.reasons = reasons
+        self.alternatives = alternatives
+    }
+}
