@@ -1,0 +1,1 @@
+@main struct Neff { static func main() {} }

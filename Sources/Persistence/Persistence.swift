@@ -1,0 +1,1 @@
+// Repositories join with the database client.
