@@ -92,11 +92,14 @@ let package = Package(
                 .product(name: "HummingbirdTLS", package: "hummingbird"), log, metrics, lifecycle, crypto,
             ],
             swiftSettings: strict),
+        .target(
+            name: "Sandbox", dependencies: ["Calendly", "Domain", "Messaging", "Transport"], swiftSettings: strict),
         .executableTarget(
             name: "CLI",
             dependencies: [
-                "AMQP", "Calendly", "Settings", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence",
-                "Postgres", "SchedulingWorker", "SyncWorker", "Telemetry", "Topology", "Transport", "WorkerRuntime",
+                "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence", "Postgres",
+                "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Transport",
+                "WorkerRuntime",
                 log, metrics, lifecycle, crypto,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
