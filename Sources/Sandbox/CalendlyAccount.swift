@@ -69,7 +69,8 @@ package struct CalendlyAccount: Sendable {
     /// A host with a URI that is the same in every run.
     package static func host(_ name: String, email: String) -> Host {
         Host(
-            user: "\(base)/users/\(MessageID.hex(MessageID.digest(["host", name]).prefix(16)))", name: name, email: email)
+            user: "\(base)/users/\(MessageID.hex(MessageID.digest(["host", name]).prefix(16)))", name: name,
+            email: email)
     }
 
     // MARK: What happens at the vendor
@@ -88,7 +89,8 @@ package struct CalendlyAccount: Sendable {
     /// A customer moves a booking; gives the two halves.
     package mutating func move(_ booking: Booking, to start: Date) -> (old: Booking, new: Booking) {
         var new = book(
-            booking.kind, name: booking.name, email: booking.email, at: start, address: booking.address, host: booking.host)
+            booking.kind, name: booking.name, email: booking.email, at: start, address: booking.address,
+            host: booking.host)
         var old = booking
         new.oldInvitee = old.uri
         old.newInvitee = new.uri
@@ -166,7 +168,8 @@ package struct CalendlyAccount: Sendable {
                 "event_type": .string("\(Self.base)/event_types/\(booking.kind.rawValue)"),
                 "location": ["type": "ask_invitee", "location": .string(booking.address)],
                 "invitees_counter": ["total": 1, "active": .number(isCanceled ? 0 : 1), "limit": 1],
-                "created_at": .string(Self.text(booking.createdAt)), "updated_at": .string(Self.text(booking.createdAt)),
+                "created_at": .string(Self.text(booking.createdAt)),
+                "updated_at": .string(Self.text(booking.createdAt)),
                 "event_memberships": [
                     [
                         "user": .string(booking.host.user), "user_name": .string(booking.host.name),

@@ -1,7 +1,7 @@
-package import Domain
+import Domain
 package import Foundation
 import Messaging
-import Transport
+package import Transport
 
 /// A day at Neff Paving, played through the front door: Calendly's webhooks and staff requests, good and bad.
 ///
@@ -68,7 +68,8 @@ package struct Day: Sendable {
         _ label: String, _ kind: ConsultationKind, at start: Date, host: CalendlyAccount.Host, mailbox: String? = nil
     ) -> CalendlyAccount.Booking {
         account.book(
-            kind, name: label, email: "\(mailbox ?? label.lowercased().replacingOccurrences(of: " ", with: "-"))@\(domain)",
+            kind, name: label,
+            email: "\(mailbox ?? label.lowercased().replacingOccurrences(of: " ", with: "-"))@\(domain)",
             at: start, address: "\(100 + plan.consultations.count) Orchard Hill Rd, Zanesville, OH 43701", host: host)
     }
 
@@ -79,7 +80,8 @@ package struct Day: Sendable {
         ]
         for (index, (kind, word)) in kinds.enumerated() {
             let booking = book(
-                "\(word) One", kind, at: calendar.businessDay(5 + index, hour: 9), host: index.isMultiple(of: 2) ? Self.east : Self.west)
+                "\(word) One", kind, at: calendar.businessDay(5 + index, hour: 9),
+                host: index.isMultiple(of: 2) ? Self.east : Self.west)
             try await deliver(account.created(booking))
             plan.expect(.init(booking, state: .booked, mails: 1))
         }
@@ -105,7 +107,8 @@ package struct Day: Sendable {
         try await deliver(account.created(busy))
         plan.expect(.init(busy, state: .booked, mails: 1))
         let refused = book(
-            "Mailbox Refused", .maintenance, at: calendar.businessDay(7, hour: 14), host: Self.west, mailbox: "refused-550")
+            "Mailbox Refused", .maintenance, at: calendar.businessDay(7, hour: 14), host: Self.west,
+            mailbox: "refused-550")
         try await deliver(account.created(refused))
         plan.expect(.init(refused, state: .booked, mails: 0))
         plan.expectedDeadLetters = 1
@@ -134,11 +137,14 @@ package struct Day: Sendable {
         plan.expect(.init(tombstone, state: .canceled, mails: nil, assignment: nil))
 
         for (label, newFirst) in [("Moved Old First", false), ("Moved New First", true)] {
-            let booking = book(label, .residential, at: calendar.businessDay(10, hour: newFirst ? 13 : 9), host: Self.west)
+            let booking = book(
+                label, .residential, at: calendar.businessDay(10, hour: newFirst ? 13 : 9), host: Self.west)
             try await deliver(account.created(booking))
             try await settle(booking, until: "assigned")
             let (old, new) = account.move(booking, to: calendar.businessDay(11, hour: newFirst ? 13 : 9))
-            let halves = [account.canceled(old, by: .invitee, reason: "Another day suits better"), account.created(new)]
+            let halves = [
+                account.canceled(old, by: .invitee, reason: "Another day suits better"), account.created(new),
+            ]
             for half in newFirst ? halves.reversed() : halves { try await deliver(half) }
             plan.expect(.init(new, state: .booked, mails: 2))
         }
@@ -209,7 +215,10 @@ package struct Day: Sendable {
         let first = try await create("Job One", at: calendar.businessDay(15, hour: 8), crew: nil, expecting: 201)
         let second = try await create("Job Two", at: calendar.businessDay(16, hour: 8), crew: nil, expecting: 201)
         let third = try await create("Job Three", at: calendar.businessDay(17, hour: 8), crew: nil, expecting: 201)
-        plan.expect(.init(label: "Job One", email: mail("Job One"), state: "scheduled", startsAt: calendar.businessDay(15, hour: 8), mails: 1))
+        plan.expect(
+            .init(
+                label: "Job One", email: mail("Job One"), state: "scheduled",
+                startsAt: calendar.businessDay(15, hour: 8), mails: 1))
 
         if let crew = first?.crew?.id ?? crews.first {
             _ = try await create("Job Too Late", at: calendar.businessDay(15, hour: 8), crew: crew, expecting: 409)
@@ -220,20 +229,29 @@ package struct Day: Sendable {
                 "/v1/jobs/\(job.id)/reschedule", key: "\(domain)-move",
                 ["starts_at": .string(Instant.text(calendar.businessDay(18, hour: 10))), "reason": "Rain is forecast"])
             record("staff moves Job Two", status: response.status, expected: 200)
-            plan.expect(.init(label: "Job Two", email: mail("Job Two"), state: "scheduled", startsAt: calendar.businessDay(18, hour: 10), mails: 2))
+            plan.expect(
+                .init(
+                    label: "Job Two", email: mail("Job Two"), state: "scheduled",
+                    startsAt: calendar.businessDay(18, hour: 10), mails: 2))
         }
         if let job = third {
             let response = try await front.post(
                 "/v1/jobs/\(job.id)/cancel", key: "\(domain)-cancel", ["reason": "Customer sold the house"])
             record("staff cancels Job Three", status: response.status, expected: 200)
-            plan.expect(.init(label: "Job Three", email: mail("Job Three"), state: "canceled", startsAt: calendar.businessDay(17, hour: 8), mails: 2))
+            plan.expect(
+                .init(
+                    label: "Job Three", email: mail("Job Three"), state: "canceled",
+                    startsAt: calendar.businessDay(17, hour: 8), mails: 2))
         }
-        let again = try await create("Job One", at: calendar.businessDay(15, hour: 8), crew: nil, expecting: 201, note: "the same request again")
+        let again = try await create(
+            "Job One", at: calendar.businessDay(15, hour: 8), crew: nil, expecting: 201, note: "the same request again")
         if let first, let again, first.id != again.id {
-            plan.mistakes.append("the same request with the same Idempotency-Key made two jobs: \(first.id), \(again.id)")
+            plan.mistakes.append(
+                "the same request with the same Idempotency-Key made two jobs: \(first.id), \(again.id)")
         }
         let invalid = try await front.post(
-            "/v1/jobs", key: "\(domain)-invalid", ["customer": ["name": ""], "service": "moon_landing", "starts_at": "tomorrow"])
+            "/v1/jobs", key: "\(domain)-invalid",
+            ["customer": ["name": ""], "service": "moon_landing", "starts_at": "tomorrow"])
         record("staff creates a job with wrong fields", status: invalid.status, expected: 422)
     }
 

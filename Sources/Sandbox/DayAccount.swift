@@ -59,13 +59,16 @@ package struct DayAccount: Sendable {
                 mistakes.append("\(expected.label) has nobody and no alternatives are offered")
             }
             if let mails = expected.mails, mailCount[expected.email, default: 0] != mails {
-                mistakes.append("\(expected.label) had \(mailCount[expected.email, default: 0]) mails instead of \(mails)")
+                mistakes.append(
+                    "\(expected.label) had \(mailCount[expected.email, default: 0]) mails instead of \(mails)")
             }
         }
         let known = Set(plan.consultations.map(\.email))
         for consultation in consultations {
             guard let email = consultation.customer.email, email.hasSuffix("@" + plan.domain) else { continue }
-            if !known.contains(email) { mistakes.append("\(consultation.customer.name) was booked and never should be") }
+            if !known.contains(email) {
+                mistakes.append("\(consultation.customer.name) was booked and never should be")
+            }
         }
 
         let jobsByEmail = Dictionary(grouping: jobs) { $0.customer.email ?? "" }
@@ -82,7 +85,8 @@ package struct DayAccount: Sendable {
                 mistakes.append("\(expected.label): \(found.count) jobs instead of one")
             }
             if mailCount[expected.email, default: 0] != expected.mails {
-                mistakes.append("\(expected.label) had \(mailCount[expected.email, default: 0]) mails instead of \(expected.mails)")
+                mistakes.append(
+                    "\(expected.label) had \(mailCount[expected.email, default: 0]) mails instead of \(expected.mails)")
             }
         }
         if deadLetters != plan.expectedDeadLetters {

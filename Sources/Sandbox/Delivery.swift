@@ -15,6 +15,6 @@ package struct Delivery: Sendable, Hashable {
     ///
     /// - Parameter instant: what the signature says of its own time; whole seconds.
     package func signature(key: String, at instant: Date) -> String {
-        WebhookSignature.sign(body: body, key: key, at: instant)
+        WebhookSignature.sign(body: body, key: key, at: Int64(instant.timeIntervalSince1970))
     }
 }

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// The mail that the development mail server has accepted: one line of JSON for each message.
 package struct Mailbox: Sendable {

@@ -19,7 +19,9 @@ struct MigrateCommand: AsyncParsableCommand {
                 let applied = try await Migrator(migrations: Migrations.all).up(on: pool) { step in
                     print("applied \(step.name)")
                 }
-                if applied.isEmpty { print("nothing to do: the schema is at version \(Migrations.all.last?.version ?? 0)") }
+                if applied.isEmpty {
+                    print("nothing to do: the schema is at version \(Migrations.all.last?.version ?? 0)")
+                }
             }
         }
     }

@@ -7,7 +7,8 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Show queues, rates, what waits in the database, workers alive and dead letters.",
-        discussion: "Queues and rates need RABBITMQ_MANAGEMENT_URL; without it, or without the broker, the rest is shown.")
+        discussion:
+            "Queues and rates need RABBITMQ_MANAGEMENT_URL; without it, or without the broker, the rest is shown.")
 
     @Flag(help: "Print JSON.") var json = false
     @Flag(help: "Show it again every two seconds until Ctrl-C.") var watch = false
@@ -36,7 +37,11 @@ struct StatusCommand: AsyncParsableCommand {
                     queue.name, String(queue.ready), String(queue.unacknowledged), Self.rate(queue.publishRate),
                     Self.rate(queue.deliverRate), String(queue.consumers))
             }
-            if busy.isEmpty { print("Queues: all \(queues.count) are empty and have no consumer.") } else { table.print() }
+            if busy.isEmpty {
+                print("Queues: all \(queues.count) are empty and have no consumer.")
+            } else {
+                table.print()
+            }
         } else {
             print("Queues: unknown (\(snapshot.queuesUnknownBecause ?? "no answer"))")
         }
@@ -54,8 +59,10 @@ struct StatusCommand: AsyncParsableCommand {
             var table = Table("WORKER", "ROLE", "STATE", "SEEN", "HANDLED", "RETRIED", "DEAD", "IN HAND")
             for worker in snapshot.workers {
                 table.add(
-                    worker.id, worker.role, worker.state, Output.age(since: worker.seenAt, now: snapshot.takenAt) + " ago",
-                    String(worker.handled), String(worker.retried), String(worker.deadLettered), String(worker.inFlight))
+                    worker.id, worker.role, worker.state,
+                    Output.age(since: worker.seenAt, now: snapshot.takenAt) + " ago",
+                    String(worker.handled), String(worker.retried), String(worker.deadLettered), String(worker.inFlight)
+                )
             }
             table.print()
         }
@@ -66,7 +73,8 @@ struct StatusCommand: AsyncParsableCommand {
             var table = Table("DEAD LETTERS OF", "COUNT", "OLDEST", "LAST REASON")
             for group in snapshot.deadLetters {
                 table.add(
-                    group.queue, String(group.count), Output.age(since: group.oldest, now: snapshot.takenAt), group.lastReason)
+                    group.queue, String(group.count), Output.age(since: group.oldest, now: snapshot.takenAt),
+                    group.lastReason)
             }
             table.print()
             print("Look at them with `neff dead-letters list`.")

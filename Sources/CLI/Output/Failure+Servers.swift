@@ -16,7 +16,8 @@ extension Failure {
         case .invalidMigration:
             self.init(.configuration, "\(error)")
         case .connectionFailed, .connectionLost, .timeout, .poolTimeout, .tlsFailed:
-            self.init(.unavailable, "PostgreSQL cannot be reached. \(error) Check DATABASE_URL and that the server runs.")
+            self.init(
+                .unavailable, "PostgreSQL cannot be reached. \(error) Check DATABASE_URL and that the server runs.")
         default:
             if error.sqlState == .insufficientPrivilege {
                 self.init(.accessRefused, "PostgreSQL refused the permission. \(error)")
@@ -34,7 +35,9 @@ extension Failure {
         case .invalidArgument:
             self.init(.configuration, "AMQP_URL cannot be used. \(error)")
         case .authenticationRefused, .virtualHostRefused, .accessRefused:
-            self.init(.accessRefused, "RabbitMQ refused access. \(error) Check the user, password and virtual host of AMQP_URL.")
+            self.init(
+                .accessRefused,
+                "RabbitMQ refused access. \(error) Check the user, password and virtual host of AMQP_URL.")
         case .notFound:
             self.init(.configuration, "RabbitMQ lacks a queue or exchange. \(error) Run `neff topology apply`.")
         default:

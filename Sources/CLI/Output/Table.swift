@@ -29,7 +29,8 @@ struct Table {
         }
         return ([headings] + rows).map { row in
             let cells = zip(row, widths).map { cell, width in
-                cell.count > width ? cell.prefix(width - 1) + "…" : cell + String(repeating: " ", count: width - cell.count)
+                cell.count > width
+                    ? cell.prefix(width - 1) + "…" : cell + String(repeating: " ", count: width - cell.count)
             }
             return cells.joined(separator: "  ").trimmingSuffix(while: \.isWhitespace)
         }

@@ -29,7 +29,8 @@ enum Checkup {
                     version >= 150_000
                         ? Diagnosis("PostgreSQL", .well, "version \(version / 10_000).\(version % 10_000) answers")
                         : Diagnosis(
-                            "PostgreSQL", .broken, "version \(version / 10_000) is too old", remedy: "Install PostgreSQL 15 or newer.")
+                            "PostgreSQL", .broken, "version \(version / 10_000) is too old",
+                            remedy: "Install PostgreSQL 15 or newer.")
                 ]
                 if abs(offset) > 5 {
                     found.append(
@@ -59,24 +60,36 @@ enum Checkup {
                 return found
             }
         } catch {
-            return [Diagnosis("PostgreSQL", .broken, Failure(error).message, remedy: "Correct DATABASE_URL or start the server.")]
+            return [
+                Diagnosis(
+                    "PostgreSQL", .broken, Failure(error).message, remedy: "Correct DATABASE_URL or start the server.")
+            ]
         }
     }
 
     @Sendable private static func broker(_ settings: Settings) async -> [Diagnosis] {
         do {
             let configuration = try Broker.configuration(settings, purpose: "doctor")
-            let connection = try await Connection.open(configuration, logger: Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() })
+            let connection = try await Connection.open(
+                configuration, logger: Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() })
             await connection.close()
-            return [Diagnosis("RabbitMQ", .well, "\(configuration.host):\(configuration.port) answers, virtual host \(configuration.virtualHost)")]
+            return [
+                Diagnosis(
+                    "RabbitMQ", .well,
+                    "\(configuration.host):\(configuration.port) answers, virtual host \(configuration.virtualHost)")
+            ]
         } catch {
-            return [Diagnosis("RabbitMQ", .broken, Failure(error).message, remedy: "Correct AMQP_URL or start the broker.")]
+            return [
+                Diagnosis("RabbitMQ", .broken, Failure(error).message, remedy: "Correct AMQP_URL or start the broker.")
+            ]
         }
     }
 
     @Sendable private static func mail(_ settings: Settings) async -> [Diagnosis] {
         guard settings.isSet(Keys.smtpURL.name) else {
-            return [Diagnosis("Mail", .warning, "SMTP_URL is not set", remedy: "Set it where the notification worker runs.")]
+            return [
+                Diagnosis("Mail", .warning, "SMTP_URL is not set", remedy: "Set it where the notification worker runs.")
+            ]
         }
         do {
             let client = try SMTPClient(
@@ -91,7 +104,11 @@ enum Checkup {
             }
             return [Diagnosis("Mail", .well, "the server takes our credentials over TLS")]
         } catch {
-            return [Diagnosis("Mail", .broken, Failure(error).message, remedy: "Check SMTP_URL: host, port, user, password, certificate.")]
+            return [
+                Diagnosis(
+                    "Mail", .broken, Failure(error).message,
+                    remedy: "Check SMTP_URL: host, port, user, password, certificate.")
+            ]
         }
     }
 
@@ -99,18 +116,27 @@ enum Checkup {
         guard settings.isSet(Keys.signingKey.name) else {
             return [
                 Diagnosis(
-                    "Signing key", .warning, "CALENDLY_WEBHOOK_SIGNING_KEY is not set", remedy: "Set it where the ingress runs.")
+                    "Signing key", .warning, "CALENDLY_WEBHOOK_SIGNING_KEY is not set",
+                    remedy: "Set it where the ingress runs.")
             ]
         }
         do {
             try SampleCredentials.refuse(in: settings)
             let key = try settings.value(Keys.signingKey)
             if SampleCredentials.isSample(key) {
-                return [Diagnosis("Signing key", .warning, "is a sample, as in development", remedy: "Use the real one in production.")]
+                return [
+                    Diagnosis(
+                        "Signing key", .warning, "is a sample, as in development",
+                        remedy: "Use the real one in production.")
+                ]
             }
             return [Diagnosis("Signing key", .well, "is set and is not a sample")]
         } catch {
-            return [Diagnosis("Signing key", .broken, Failure(error).message, remedy: "Set the key that the subscription was made with.")]
+            return [
+                Diagnosis(
+                    "Signing key", .broken, Failure(error).message,
+                    remedy: "Set the key that the subscription was made with.")
+            ]
         }
     }
 
@@ -143,14 +169,17 @@ enum Checkup {
                 var found = ["sync", "scheduling", "notification", "dead-letters"].map { role in
                     if let count = alive[role] { return Diagnosis("Worker \(role)", .well, "\(count) alive") }
                     return Diagnosis(
-                        "Worker \(role)", .warning, "none is alive", remedy: "Start `neff worker \(role)`; until then its messages wait.")
+                        "Worker \(role)", .warning, "none is alive",
+                        remedy: "Start `neff worker \(role)`; until then its messages wait.")
                 }
                 let letters: Int = try await pool.query(
                     "select count(*) as count from dead_letters where status = 'dead'")[0]["count"]
                 found.append(
                     letters == 0
                         ? Diagnosis("Dead letters", .well, "none")
-                        : Diagnosis("Dead letters", .warning, "\(letters) wait for somebody", remedy: "Run `neff dead-letters list`."))
+                        : Diagnosis(
+                            "Dead letters", .warning, "\(letters) wait for somebody",
+                            remedy: "Run `neff dead-letters list`."))
                 return found
             }
         } catch {

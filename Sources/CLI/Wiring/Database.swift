@@ -18,7 +18,8 @@ enum Database {
             url: settings.value(Keys.databaseURL), applicationName: "neff-\(purpose)")
         configuration.connectTimeout = .seconds(5)
         let pool = PostgresPool(
-            configuration: configuration, size: 4, acquireTimeout: .seconds(6), logger: Logger(label: "neff") { _ in
+            configuration: configuration, size: 4, acquireTimeout: .seconds(6),
+            logger: Logger(label: "neff") { _ in
                 SwiftLogNoOpLogHandler()
             })
         do {

@@ -29,7 +29,8 @@ struct QueueDepth: Encodable, Sendable {
     /// - Parameter management: the management API's URL with its credentials; they are not repeated in errors.
     static func all(management: String, virtualHost: String) async throws -> [QueueDepth] {
         guard var parts = URLComponents(string: management) else {
-            throw Failure(.configuration, "RABBITMQ_MANAGEMENT_URL is not a URL such as http://user:password@host:15672")
+            throw Failure(
+                .configuration, "RABBITMQ_MANAGEMENT_URL is not a URL such as http://user:password@host:15672")
         }
         let credentials = HTTPRequest.BasicAuth(user: parts.user ?? "", password: parts.password ?? "")
         parts.user = nil
@@ -54,7 +55,8 @@ struct QueueDepth: Encodable, Sendable {
         }
         return try JSONDecoder().decode([Report].self, from: Data(response.body)).map { report in
             QueueDepth(
-                name: report.name, ready: report.messages_ready ?? 0, unacknowledged: report.messages_unacknowledged ?? 0,
+                name: report.name, ready: report.messages_ready ?? 0,
+                unacknowledged: report.messages_unacknowledged ?? 0,
                 consumers: report.consumers ?? 0, publishRate: report.message_stats?.publish_details?.rate ?? 0,
                 deliverRate: report.message_stats?.deliver_get_details?.rate ?? 0)
         }.sorted { $0.name < $1.name }

@@ -13,7 +13,8 @@ enum SampleCredentials {
         guard try settings.value(Keys.mode) == .production else { return }
         for key in [Keys.signingKey, Keys.previousSigningKey, Keys.databaseURL, Keys.amqpURL, Keys.smtpURL] {
             guard let secret = try settings.optional(key), isSample(secret) else { continue }
-            throw Failure(.configuration, "\(key.name) holds a sample credential, which production refuses. Set a real one.")
+            throw Failure(
+                .configuration, "\(key.name) holds a sample credential, which production refuses. Set a real one.")
         }
     }
 }
