@@ -76,7 +76,8 @@ import WorkerRuntime
     @Test(arguments: table)
     func eachEndHasItsSettlement(row: Row) {
         let settlement = settle(
-            row.result, attemptsSpent: row.spent, history: DeliveryHistory(isRedelivered: row.returns > 0, returns: row.returns),
+            row.result, attemptsSpent: row.spent,
+            history: DeliveryHistory(isRedelivered: row.returns > 0, returns: row.returns),
             policy: Self.policy, isShuttingDown: row.isShuttingDown)
         #expect(settlement == row.expected)
     }
@@ -84,7 +85,8 @@ import WorkerRuntime
     @Test func noEndIsEverSettledByRequeueingOutsideADrain() {
         for row in Self.table {
             let settlement = settle(
-                row.result, attemptsSpent: row.spent, history: DeliveryHistory(returns: row.returns), policy: Self.policy,
+                row.result, attemptsSpent: row.spent, history: DeliveryHistory(returns: row.returns),
+                policy: Self.policy,
                 isShuttingDown: false)
             #expect(settlement != .release)
         }
