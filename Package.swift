@@ -65,7 +65,7 @@ let package = Package(
 
         // Processes
         .target(name: "Settings", dependencies: [log], swiftSettings: pure),
-        .target(name: "Telemetry", dependencies: [log, metrics, lifecycle], swiftSettings: strict),
+        .target(name: "Telemetry", dependencies: ["CLinux", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
         .target(
             name: "WorkerRuntime",
             dependencies: ["AMQP", "Domain", "Messaging", "Persistence", "Postgres", log, metrics, lifecycle],

@@ -1,1 +1,0 @@
-// Repositories join with the database client.
