@@ -68,7 +68,9 @@ package struct Finding: Sendable, Hashable, CustomStringConvertible {
     package let remedy: String
 
     /// Makes a finding.
-    package init(_ severity: Severity = .error, _ rule: Rule, _ subject: String, _ problem: String, remedy: String) {
+    package init(
+        _ rule: Rule, _ subject: String, _ problem: String, remedy: String, severity: Severity = .error
+    ) {
         self.severity = severity
         self.rule = rule
         self.subject = subject

@@ -70,7 +70,8 @@ extension StaticCheck {
                 Finding(
                     .rejectionCycle, "queue \(cycle[0])",
                     "a rejected message goes round in a circle: \(Self.path(cycle, all))",
-                    remedy: "let the work queue's dead letters end in its terminal queue; retry by publishing to a tier")
+                    remedy: "let the work queue's dead letters end in its terminal queue; retry by publishing to a tier"
+                )
             }
     }
 

@@ -54,8 +54,8 @@ extension StaticCheck {
         if !isUsed {
             return [
                 Finding(
-                    .warning, .policyMatchesNothing, "policy \(name)", "its pattern \(policy.pattern) matches nothing",
-                    remedy: "remove it, or correct the pattern")
+                    .policyMatchesNothing, "policy \(name)", "its pattern \(policy.pattern) matches nothing",
+                    remedy: "remove it, or correct the pattern", severity: .warning)
             ]
         }
         return []

@@ -34,7 +34,8 @@ extension TopologyDocument {
         }
         var owners: [String: String] = [:]
         for queue in workQueues.keys.sorted() {
-            let names = [queue, Self.deadLetterQueue(of: queue)] + retryTiers(of: queue).flatMap(\.siblings).map(\.queue)
+            let names =
+                [queue, Self.deadLetterQueue(of: queue)] + retryTiers(of: queue).flatMap(\.siblings).map(\.queue)
             for name in names {
                 if let other = owners.updateValue(queue, forKey: name) {
                     try refuse("work_queues.\(queue)", "the queue \(name) would belong to \(other) as well")
