@@ -22,7 +22,7 @@ enum WebhookVerdict: String, CaseIterable {
 /// - `http.requests` (route, status), `http.request.duration` (route): from the complete header to the written answer.
 /// - `ingress.webhooks` (verdict), `ingress.spooled` (kind), `ingress.overloaded`, `ingress.unavailable`.
 final class IngressMetrics: Sendable {
-    private let templates: [String]
+    private let routes: [String]
     private let durations: [Timer]
     private let requests: Mutex<[Int: Counter]> = Mutex([:])
     private let webhooks: [WebhookVerdict: Counter]
@@ -30,10 +30,10 @@ final class IngressMetrics: Sendable {
     private let overloads = Counter(label: "ingress.overloaded")
     private let unavailabilities = Counter(label: "ingress.unavailable")
 
-    /// - Parameter templates: of the routes, with their methods, in the order of the table.
-    init(templates: [String]) {
-        self.templates = templates + [Self.unmatched]
-        durations = self.templates.map { Timer(label: "http.request.duration", dimensions: [("route", $0)]) }
+    /// - Parameter routes: method and template of each, in the order of the table.
+    init(routes: [String]) {
+        self.routes = routes + [Self.unmatched]
+        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)]) }
         webhooks = Dictionary(
             uniqueKeysWithValues: WebhookVerdict.allCases.map {
                 ($0, Counter(label: "ingress.webhooks", dimensions: [("verdict", $0.rawValue)]))
@@ -49,13 +49,13 @@ final class IngressMetrics: Sendable {
 
     /// - Parameter route: its index; nil if none matched.
     func answered(route: Int?, status: Int, nanoseconds: Int64) {
-        let index = route ?? templates.count - 1
+        let index = route ?? routes.count - 1
         durations[index].recordNanoseconds(nanoseconds)
         let counter = requests.withLock { requests in
             let key = index * 1_000 + status
             if let counter = requests[key] { return counter }
             let counter = Counter(
-                label: "http.requests", dimensions: [("route", templates[index]), ("status", "\(status)")])
+                label: "http.requests", dimensions: [("route", routes[index]), ("status", "\(status)")])
             requests[key] = counter
             return counter
         }
