@@ -1,6 +1,5 @@
 import Crypto
 import Domain
-import Foundation
 import HTTPTypes
 import Messaging
 import Persistence

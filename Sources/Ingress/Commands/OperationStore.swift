@@ -11,7 +11,6 @@ package protocol OperationStore: Sendable {
     /// - Returns: nil if it is new, otherwise the operation that was there.
     func begin(_ operation: Operation, spooling message: OutgoingMessage?) async throws -> Operation?
     func find(_ id: OperationID) async throws -> Operation?
-    /// Ids of operations as they finish, until the task is cancelled or the connection breaks. Some may be missed, so
-    /// whoever waits looks for itself from time to time.
-    func finished() async throws -> AsyncStream<OperationID>
+    /// Tells of operations as they finish, until the task is cancelled. Nil says that some may have been missed.
+    func observeFinished(_ each: @Sendable (OperationID?) -> Void) async
 }

@@ -1,9 +1,9 @@
+import Domain
 import Foundation
 import HTTPTypes
 import HummingbirdCore
 import Logging
 import NIOCore
-import NIOHTTP1
 import Persistence
 import Postgres
 
@@ -15,6 +15,7 @@ struct Responder: Sendable {
     let table: RouteTable
     let authenticator: Authenticator
     let metrics: IngressMetrics
+    let requests: RouteMetrics
     let limits: IngressConfiguration.Limits
     /// Whether answers tell browsers to keep to TLS.
     let isStrictTransport: Bool
@@ -61,8 +62,7 @@ struct Responder: Sendable {
             response = render(problem, incoming)
         }
         complete(&response, incoming)
-        metrics.answered(
-            route: route, status: response.status.code, nanoseconds: start.duration(to: .now).nanoseconds)
+        requests.answered(route: route, status: response.status.code, within: start.duration(to: .now))
         let hasBody = request.head.method != .head && response.status != .notModified
         try await writer.write(
             response: HTTPResponse(status: response.status, headerFields: response.headers),
@@ -144,12 +144,5 @@ struct Responder: Sendable {
         if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
         response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
         if isStrictTransport { response.headers[.strictTransportSecurity] = "max-age=31536000" }
-    }
-}
-
-extension Duration {
-    /// Whole nanoseconds; durations of requests fit by far.
-    var nanoseconds: Int64 {
-        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
     }
 }

@@ -4,7 +4,7 @@ package import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// The front door: takes webhooks and staff requests, stores them, answers. It never does the work.
@@ -27,33 +27,23 @@ package final class IngressServer: Service {
         self.configuration = configuration
         self.dependencies = dependencies
         self.logger = logger
-        // The metrics need the table's names and the table's handlers need the metrics, so the names come from a first table.
-        let names = Self.table(
-            configuration, dependencies, waiters: waiters, metrics: IngressMetrics(routes: []), logger: logger)
-        let metrics = IngressMetrics(routes: names.routes.map { "\($0.method.rawValue) \($0.template)" })
-        table = Self.table(configuration, dependencies, waiters: waiters, metrics: metrics, logger: logger)
-        responder = Responder(
-            table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),
-            metrics: metrics, limits: configuration.limits,
-            isStrictTransport: configuration.isProduction && configuration.tls != nil, now: dependencies.now,
-            logger: logger)
-    }
-
-    private static func table(
-        _ configuration: IngressConfiguration, _ dependencies: IngressDependencies, waiters: OperationWaiters,
-        metrics: IngressMetrics, logger: Logger
-    ) -> RouteTable {
+        let metrics = IngressMetrics()
         let intake = Intake(
             publish: dependencies.publish, spool: dependencies.spool, metrics: metrics, logger: logger)
-        let gateway = CommandGateway(
+        let commands = CommandGateway(
             operations: dependencies.operations, isBrokerReady: dependencies.isBrokerReady, intake: intake,
             waiters: waiters, maxWait: configuration.maxWait)
-        return .ingress(
+        table = .ingress(
             webhook: CalendlyWebhook(
                 keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
                 metrics: metrics),
-            staff: StaffAPI(commands: gateway, reads: dependencies.reads, operations: dependencies.operations),
+            staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
             probes: dependencies.probes, limits: configuration.limits)
+        responder = Responder(
+            table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),
+            metrics: metrics, requests: RouteMetrics(table.routes), limits: configuration.limits,
+            isStrictTransport: configuration.isProduction && configuration.tls != nil, now: dependencies.now,
+            logger: logger)
     }
 
     /// The port that is listened on, once it is.
@@ -94,11 +84,9 @@ package final class IngressServer: Service {
                     throw IngressError(.cannotListen, "cannot listen on \(configuration.address): \(error)")
                 }
             }
-            let supporters = Task { [waiters, dependencies, logger] in
-                // Not a child: it outlives no request and is cancelled below, when the last one has ended.
-                await waiters.listen(to: dependencies.operations, logger: logger)
-            }
-            defer { supporters.cancel() }
+            // Not a child: it is to end after the last request, which may be cut off, and says nothing by ending itself.
+            let listener = Task { [waiters, dependencies] in await waiters.listen(to: dependencies.operations) }
+            defer { listener.cancel() }
             tasks.addTask { [self] in
                 try await gracefulShutdown()
                 waiters.close()
