@@ -1,5 +1,3 @@
-package import Foundation
-
 /// How the ingress listens, whom it believes and how much it takes.
 package struct IngressConfiguration: Sendable {
     /// Where to listen.

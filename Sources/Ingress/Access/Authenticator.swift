@@ -1,6 +1,8 @@
 import Crypto
+import Domain
 import Foundation
 import HTTPTypes
+import Persistence
 import Synchronization
 
 /// Finds out whose API key a request carries.
@@ -15,16 +17,16 @@ final class Authenticator: Sendable {
     static let maxRemembered = 4_096
 
     private struct Entry {
-        let key: AccessKey
+        let key: ApiKey
         let staleAt: Date
     }
 
-    private let find: @Sendable (_ digest: [UInt8]) async throws -> AccessKey?
+    private let find: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     private let now: @Sendable () -> Date
     private let remembered = Mutex<[[UInt8]: Entry]>([:])
 
     init(
-        find: @escaping @Sendable (_ digest: [UInt8]) async throws -> AccessKey?, now: @escaping @Sendable () -> Date
+        find: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, now: @escaping @Sendable () -> Date
     ) {
         self.find = find
         self.now = now
@@ -41,14 +43,14 @@ final class Authenticator: Sendable {
         guard let key = try await key(for: token) else {
             throw Self.unauthenticated("The API key is not known.", error: "invalid_token")
         }
-        if key.isRevoked { throw Self.unauthenticated("The API key has been revoked.", error: "invalid_token") }
+        if key.revokedAt != nil { throw Self.unauthenticated("The API key has been revoked.", error: "invalid_token") }
         if let expiry = key.expiresAt, expiry <= now() {
             throw Self.unauthenticated("The API key has expired.", error: "invalid_token")
         }
         guard key.role.permissions.contains(permission) else {
             throw ProblemResponse(.forbidden, "The role \(key.role.rawValue) lacks the right \(permission.rawValue).")
         }
-        return Principal(id: key.id, name: key.name, role: key.role)
+        return Principal(id: key.id.rawValue, name: key.name, role: key.role)
     }
 
     /// The secret in `Bearer neff_...`; the scheme's case does not matter (RFC 9110 section 11.1).
@@ -56,20 +58,20 @@ final class Authenticator: Sendable {
         let parts = header.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
         let token = parts[1].drop { $0 == " " }
-        guard token.hasPrefix("neff_"), (16...128).contains(token.utf8.count),
+        guard token.hasPrefix(ApiKeySecret.scheme), (16...128).contains(token.utf8.count),
             token.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
         else { return nil }
         return token
     }
 
-    private func key(for token: Substring) async throws -> AccessKey? {
+    private func key(for token: Substring) async throws -> ApiKey? {
         let digest = Array(SHA256.hash(data: Array(token.utf8)))
         let instant = now()
         // Comparing digests in variable time gives nothing away: nobody can choose a digest's prefix.
         if let entry = remembered.withLock({ $0[digest] }), entry.staleAt > instant { return entry.key }
         let key = try await find(digest)
         remembered.withLock { remembered in
-            guard let key, !key.isRevoked else {
+            guard let key, key.revokedAt == nil else {
                 remembered[digest] = nil
                 return
             }

@@ -1,8 +1,8 @@
 import Crypto
 import Domain
-import Foundation
 import HTTPTypes
 import Messaging
+import Persistence
 
 /// Takes a write of the API: records it as an operation, stores its command, and answers with the operation or, for those
 /// who would wait, its outcome.
@@ -27,10 +27,11 @@ struct CommandGateway: Sendable {
         let wait = WaitPreference.read(request.headers, atMost: maxWait)
         let route = "\(request.method.rawValue) \(request.path)"
         let identity = [principal.id, route, key]
-        let new = NewOperation(
+        let new = Operation(
             id: OperationID(digest: MessageID.digest(["operation"] + identity)), principal: principal.id, route: route,
             idempotencyKey: key, requestHash: try Self.hash(input, expectedVersion: expectedVersion),
-            messageID: MessageID.hex(MessageID.digest(["command"] + identity).prefix(16)))
+            messageID: MessageID.hex(MessageID.digest(["command"] + identity).prefix(16)),
+            createdAt: request.receivedAt)
         let context = CommandContext(
             operation: new.id, actor: principal.name, source: .staffAPI, requestID: request.requestID,
             requestedAt: request.receivedAt)
@@ -44,14 +45,14 @@ struct CommandGateway: Sendable {
         let ticket = wait.map { _ in waiters.register(new.id) }
         defer { ticket.map(waiters.forget) }
         let viaSpool = !isBrokerReady()
-        let (stored, isNew) = try await operations.begin(new, spooling: viaSpool ? message : nil)
-        if !isNew {
-            guard stored.requestHash == new.requestHash else {
+        let earlier = try await operations.begin(new, spooling: viaSpool ? message : nil)
+        if let earlier {
+            guard earlier.requestHash == new.requestHash else {
                 throw ProblemResponse(
                     .idempotencyKeyReused, "The key was used for another request to \(request.path).")
             }
-            if stored.status != .pending {
-                var response = try OperationAnswer.outcome(stored, request: request)
+            if earlier.status != .pending {
+                var response = try OperationAnswer.outcome(earlier, request: request)
                 response.headers[.idempotentReplayed] = "true"
                 return response
             }
@@ -63,8 +64,8 @@ struct CommandGateway: Sendable {
         } else {
             try await intake.store(message, kind: .command)
         }
-        var response = try await answer(stored, ticket: ticket, within: wait, request: request)
-        if !isNew { response.headers[.idempotentReplayed] = "true" }
+        var response = try await answer(earlier ?? new, ticket: ticket, within: wait, request: request)
+        if earlier != nil { response.headers[.idempotentReplayed] = "true" }
         return response
     }
 

@@ -1,7 +1,7 @@
 import Domain
-import Foundation
 import HTTPTypes
 import Messaging
+import Persistence
 
 /// How operations look from outside.
 enum OperationAnswer {
@@ -21,7 +21,7 @@ enum OperationAnswer {
             return try problem(operation, status: status, request: request).response()
         }
         var headers: HTTPFields = [:]
-        if status == 201, let subject = operation.subject { headers[.location] = "/v1/jobs/\(subject)" }
+        if status == 201, let subject = operation.subjectID { headers[.location] = "/v1/jobs/\(subject)" }
         let outcome = operation.outcome ?? Array("{}".utf8)
         if let version = (try? WireJSON.decode(Versioned.self, from: outcome))?.version {
             headers[.eTag] = EntityTag.text(version)
@@ -36,7 +36,7 @@ enum OperationAnswer {
             "status": .string(operation.status.rawValue),
             "created_at": .string(Instant.text(operation.createdAt)),
         ]
-        if let subject = operation.subject { members["subject_id"] = .string(subject) }
+        if let subject = operation.subjectID { members["subject_id"] = .string(subject) }
         if let status = operation.httpStatus { members["http_status"] = .number("\(status)") }
         if let instant = operation.finishedAt { members["finished_at"] = .string(Instant.text(instant)) }
         switch operation.status {

@@ -1,5 +1,4 @@
 import Domain
-import Logging
 import Synchronization
 
 /// Wakes requests that wait for their operation's outcome.
@@ -80,15 +79,14 @@ final class OperationWaiters: Sendable {
     var count: Int { state.withLock { $0.streams.count } }
 
     /// Passes on what the database announces, until cancelled.
-    func listen(to operations: any OperationStore, logger: Logger) async {
-        while !Task.isCancelled {
-            do {
-                for await operation in try await operations.finished() { finished(operation) }
-            } catch {
-                logger.debug("cannot listen for finished operations", metadata: ["error": "\(error)"])
-            }
-            // Meanwhile waiting requests look for themselves.
-            try? await Task.sleep(for: .seconds(1))
+    func listen(to operations: any OperationStore) async {
+        await operations.observeFinished { operation in
+            if let operation { finished(operation) } else { wakeAll() }
         }
+    }
+
+    /// Something may have been missed: everybody looks for themselves.
+    private func wakeAll() {
+        for stream in state.withLock({ Array($0.streams.values.flatMap(\.values)) }) { stream.yield() }
     }
 }

@@ -1,15 +1,19 @@
 import Domain
 import Foundation
+import Persistence
 
-/// The query part of a list's URL.
-enum ListParameters {
-    static let limits = 1...200
+/// The query part of a list's URL, read and checked.
+struct ListParameters<State: RawRepresentable & CaseIterable & Hashable & Sendable>: Sendable
+where State.RawValue == String {
+    var states: Set<State> = []
+    var from: Date?
+    var to: Date?
+    var cursor: PageCursor?
+    var limit = 50
 
+    /// - Parameter isID: whether a text may be the id of something in this list; a cursor with another one is refused.
     /// - Throws: `ProblemResponse` 400 that names every parameter that is wrong.
-    static func read<State: RawRepresentable & CaseIterable & Hashable & Sendable>(
-        _ query: Substring?, states: State.Type
-    ) throws(ProblemResponse) -> ListQuery<State> where State.RawValue == String {
-        var result = ListQuery<State>()
+    init(_ query: Substring?, isID: (String) -> Bool) throws(ProblemResponse) {
         var errors: [Problem.FieldError] = []
         func reject(_ name: String, _ code: String, _ detail: String) {
             errors.append(Problem.FieldError(pointer: name, code: code, detail: detail))
@@ -17,25 +21,27 @@ enum ListParameters {
         var seen: Set<String> = []
         for pair in (query ?? "").split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = decode(parts[0]), let value = parts.count == 2 ? decode(parts[1]) : "" else {
+            guard let name = PercentEncoding.decode(parts[0]),
+                let value = parts.count == 2 ? PercentEncoding.decode(parts[1]) : ""
+            else {
                 reject("query", "encoding", "a percent sign must be followed by two hex digits of UTF-8")
                 continue
             }
             guard seen.insert(name).inserted else {
-                reject(name, "repeated", "must be given once")
+                reject(String(name.prefix(50)), "repeated", "must be given once")
                 continue
             }
             switch name {
             case "limit":
-                if let limit = Int(value), limits.contains(limit) {
-                    result.limit = limit
+                if let number = Int(value), (1...200).contains(number) {
+                    limit = number
                 } else {
-                    reject(name, "range", "must be within \(limits.lowerBound) to \(limits.upperBound)")
+                    reject(name, "range", "must be within 1 to 200")
                 }
             case "state":
                 for word in value.split(separator: ",", omittingEmptySubsequences: false) {
                     if let state = State(rawValue: String(word)) {
-                        result.states.append(state)
+                        states.insert(state)
                     } else {
                         let words = State.allCases.map(\.rawValue).joined(separator: ", ")
                         reject(name, "choice", "must be one or more, separated by commas, of \(words)")
@@ -46,28 +52,32 @@ enum ListParameters {
                     reject(name, "format", "must be an instant in RFC 3339 with a zone, such as 2027-03-16T13:00:00Z")
                     continue
                 }
-                if name == "from" { result.from = instant } else { result.to = instant }
+                if name == "from" { from = instant } else { to = instant }
             case "cursor":
-                if let cursor = ListCursor(value) {
-                    result.after = cursor
-                } else {
-                    reject(name, "format", "must be the next_cursor of an earlier page")
-                }
+                cursor = PageCursor(text: value)
+                // What was not made by us must not reach the database: it may hold what no column can.
+                let isOurs = cursor.map { isID($0.id) && abs($0.startsAt.timeIntervalSince1970) < 1e11 } ?? false
+                if !isOurs { reject(name, "format", "must be the next_cursor of an earlier page") }
             default:
-                let known = "cursor, from, limit, state, to"
-                reject(String(name.prefix(50)), "unknown", "is not a parameter here; there are \(known)")
+                reject(
+                    String(name.prefix(50)), "unknown",
+                    "is not a parameter here; there are cursor, from, limit, state, to")
             }
         }
-        if let from = result.from, let to = result.to, from >= to { reject("to", "order", "must be later than from") }
+        if let from, let to, from >= to { reject("to", "order", "must be later than from") }
         guard errors.isEmpty else {
             let names = Set(errors.map(\.pointer)).sorted().joined(separator: ", ")
             throw ProblemResponse(.malformedRequest, "The query has invalid parameters: \(names).", errors: errors)
         }
-        return result
     }
+}
 
-    /// Percent-decoding of RFC 3986; a plus sign stands for itself, so that offsets like `+02:00` need no escaping.
-    private static func decode(_ text: Substring) -> String? {
+/// Percent-encoding of RFC 3986.
+enum PercentEncoding {
+    /// A plus sign stands for itself, so that offsets like `+02:00` need no escaping.
+    ///
+    /// - Returns: nil if an escape is broken or the result is not UTF-8.
+    static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {

@@ -1,7 +1,7 @@
 import Domain
 import HTTPTypes
 import Messaging
-import NIOCore
+import Persistence
 
 /// The staff API's handlers.
 struct StaffAPI: Sendable {
@@ -45,22 +45,27 @@ struct StaffAPI: Sendable {
     }
 
     func listJobs(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        try await Self.list(reads.jobs(ListParameters.read(request.query, states: JobState.self)))
+        let query = try ListParameters<JobState>(request.query) { JobID(rawValue: $0) != nil }
+        let filter = JobFilter(states: query.states, from: query.from, to: query.to)
+        return try Self.list(await reads.jobs(filter, cursor: query.cursor, limit: query.limit))
     }
 
     func getJob(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        try Self.one(await reads.job(Self.job(request)), "job", request)
+        guard let job = try await reads.job(Self.job(request)) else { throw ProblemResponse(Problem.notFound("job")) }
+        return try Self.one(job, version: job.version, request)
     }
 
     func listConsultations(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        try await Self.list(reads.consultations(ListParameters.read(request.query, states: ConsultationState.self)))
+        let query = try ListParameters<ConsultationState>(request.query) { ConsultationID(rawValue: $0) != nil }
+        let filter = ConsultationFilter(states: query.states, from: query.from, to: query.to)
+        return try Self.list(await reads.consultations(filter, cursor: query.cursor, limit: query.limit))
     }
 
     func getConsultation(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        guard let id = ConsultationID(rawValue: request.pathParameter) else {
-            throw ProblemResponse(Problem.notFound("consultation"))
-        }
-        return try Self.one(await reads.consultation(id), "consultation", request)
+        guard let id = ConsultationID(rawValue: request.pathParameter),
+            let consultation = try await reads.consultation(id)
+        else { throw ProblemResponse(Problem.notFound("consultation")) }
+        return try Self.one(consultation, version: consultation.version, request)
     }
 
     func getOperation(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
@@ -83,25 +88,20 @@ struct StaffAPI: Sendable {
     }
 
     private static func one(
-        _ found: Representation?, _ kind: String, _ request: IngressRequest
-    ) throws(ProblemResponse) -> IngressResponse {
-        guard let found else { throw ProblemResponse(Problem.notFound(kind)) }
-        let headers: HTTPFields = [.eTag: EntityTag.text(found.version)]
-        if EntityTag.isKnown(found.version, to: request.headers) {
+        _ thing: some Encodable, version: Int, _ request: IngressRequest
+    ) throws -> IngressResponse {
+        let headers: HTTPFields = [.eTag: EntityTag.text(version)]
+        if EntityTag.isKnown(version, to: request.headers) {
             return IngressResponse(status: .notModified, headers: headers)
         }
-        return .json(found.json, headers: headers)
+        return .json(try WireJSON.encode(thing), headers: headers)
     }
 
-    private static func list(_ page: Page) -> IngressResponse {
-        var bytes = Array(#"{"items":["#.utf8)
-        for (index, item) in page.items.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            bytes.append(contentsOf: item)
-        }
-        bytes.append(contentsOf: "],".utf8)
+    private static func list(_ page: Page<some Encodable>) throws -> IngressResponse {
+        var bytes = Array(#"{"items":"#.utf8)
+        bytes += try WireJSON.encode(page.items)
         let cursor = page.next.map { "\"\($0.text)\"" } ?? "null"
-        bytes.append(contentsOf: "\"next_cursor\":\(cursor)}".utf8)
+        bytes += Array(",\"next_cursor\":\(cursor)}".utf8)
         return .json(bytes)
     }
 }

@@ -1,4 +1,5 @@
 import Calendly
+import HTTPTypes
 import Metrics
 import Synchronization
 
@@ -17,23 +18,17 @@ enum WebhookVerdict: String, CaseIterable {
     }
 }
 
-/// What the ingress counts. Handles are made once: a factory's look-up for each request would cost more than the count.
+/// What the ingress counts beside requests. Handles are made once: a factory's look-up each time would cost more than the
+/// count.
 ///
-/// - `http.requests` (route, status), `http.request.duration` (route): from the complete header to the written answer.
-/// - `ingress.webhooks` (verdict), `ingress.spooled` (kind), `ingress.overloaded`, `ingress.unavailable`.
-final class IngressMetrics: Sendable {
-    private let templates: [String]
-    private let durations: [Timer]
-    private let requests: Mutex<[Int: Counter]> = Mutex([:])
+/// `ingress.webhooks` (verdict), `ingress.spooled` (kind), `ingress.overloaded`, `ingress.unavailable`.
+struct IngressMetrics: Sendable {
     private let webhooks: [WebhookVerdict: Counter]
     private let spools: [Intake.Kind: Counter]
     private let overloads = Counter(label: "ingress.overloaded")
     private let unavailabilities = Counter(label: "ingress.unavailable")
 
-    /// - Parameter templates: of the routes, with their methods, in the order of the table.
-    init(templates: [String]) {
-        self.templates = templates + [Self.unmatched]
-        durations = self.templates.map { Timer(label: "http.request.duration", dimensions: [("route", $0)]) }
+    init() {
         webhooks = Dictionary(
             uniqueKeysWithValues: WebhookVerdict.allCases.map {
                 ($0, Counter(label: "ingress.webhooks", dimensions: [("verdict", $0.rawValue)]))
@@ -44,33 +39,50 @@ final class IngressMetrics: Sendable {
             })
     }
 
+    func webhook(_ verdict: WebhookVerdict) { webhooks[verdict]?.increment() }
+
+    /// A message went to the spool instead of the broker.
+    func spooled(_ kind: Intake.Kind) { spools[kind]?.increment() }
+
+    /// The publisher's window was full.
+    func overloaded() { overloads.increment() }
+
+    /// A request failed because the database, or both database and broker, were away.
+    func unavailable() { unavailabilities.increment() }
+}
+
+/// What the ingress counts of every request: `http.requests` (route, status) and `http.request.duration` (route), from the
+/// complete header to the finished answer.
+final class RouteMetrics: Sendable {
     /// The route of requests that match none, so that scanners cannot make labels.
     static let unmatched = "unmatched"
 
+    private struct Key: Hashable {
+        let route: Int
+        let status: Int
+    }
+
+    private let routes: [String]
+    private let durations: [Timer]
+    private let requests: Mutex<[Key: Counter]> = Mutex([:])
+
+    init(_ routes: [Route]) {
+        self.routes = routes.map { "\($0.method.rawValue) \($0.template)" } + [Self.unmatched]
+        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)]) }
+    }
+
     /// - Parameter route: its index; nil if none matched.
-    func answered(route: Int?, status: Int, nanoseconds: Int64) {
-        let index = route ?? templates.count - 1
-        durations[index].recordNanoseconds(nanoseconds)
+    func answered(route: Int?, status: Int, within duration: Duration) {
+        let key = Key(route: route ?? routes.count - 1, status: status)
+        let (seconds, attoseconds) = duration.components
+        durations[key.route].recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         let counter = requests.withLock { requests in
-            let key = index * 1_000 + status
             if let counter = requests[key] { return counter }
             let counter = Counter(
-                label: "http.requests", dimensions: [("route", templates[index]), ("status", "\(status)")])
+                label: "http.requests", dimensions: [("route", routes[key.route]), ("status", "\(status)")])
             requests[key] = counter
             return counter
         }
         counter.increment()
     }
-
-    func webhook(_ verdict: WebhookVerdict) {
-        webhooks[verdict]?.increment()
-    }
-
-    func spooled(_ kind: Intake.Kind) {
-        spools[kind]?.increment()
-    }
-
-    func overloaded() { overloads.increment() }
-
-    func unavailable() { unavailabilities.increment() }
 }
