@@ -29,7 +29,7 @@ final class Installation: Sendable {
     static func with(
         settings: [String: String] = [:], _ body: (Installation) async throws -> Void
     ) async throws {
-        try await withScratchDatabase(migrations: Migrations.all) { pool in
+        try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             try await withVirtualHost { broker in
                 let installation = try await Installation(pool: pool, broker: broker, settings: settings)
                 do {
