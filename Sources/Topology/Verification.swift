@@ -88,10 +88,11 @@ package struct Verification: Sendable, Hashable, CustomStringConvertible {
     /// The policy that is set and the policy that takes effect are two things.
     private static func effective(_ wanted: BrokerState, _ survey: BrokerSurvey) -> [Finding] {
         var found: [Finding] = []
+        let (intended, present) = (PolicyIndex(wanted), PolicyIndex(survey.state))
         for name in wanted.queues.keys.sorted() where survey.state.queues[name] != nil {
-            let policy = wanted.effectivePolicy(ofQueue: name)?.policy.definition ?? [:]
+            let policy = intended.policies(matchingQueue: name).first?.policy.definition ?? [:]
             if let effective = survey.effectivePolicies[name], effective != policy {
-                let winner = survey.state.effectivePolicy(ofQueue: name)?.name ?? "none"
+                let winner = present.policies(matchingQueue: name).first?.name ?? "none"
                 found.append(
                     Finding(
                         .overridden, "queue \(name)",
