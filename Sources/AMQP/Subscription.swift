@@ -1,0 +1,14 @@
+/// A queue to consume from.
+package struct Subscription: Sendable, Hashable {
+    package var queue: String
+    /// How many deliveries of this queue may be unsettled at once, 1 to 2,000 (RabbitMQ's limit for quorum queues).
+    package var prefetch: UInt16
+    /// Consumers of the same queue with a higher priority are served first; 0 is the default.
+    package var priority: Int32
+
+    package init(queue: String, prefetch: UInt16, priority: Int32 = 0) {
+        self.queue = queue
+        self.prefetch = prefetch
+        self.priority = priority
+    }
+}

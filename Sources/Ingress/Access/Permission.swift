@@ -1,0 +1,28 @@
+package import Persistence
+
+/// Something that needs a right.
+package enum Permission: String, CaseIterable, Sendable {
+    case readSchedule = "read_schedule"
+    case createJob = "create_job"
+    case changeJob = "change_job"
+}
+
+extension ApiKeyRole {
+    /// The whole table of rights.
+    package var permissions: Set<Permission> {
+        switch self {
+        case .admin, .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
+        case .sales, .office: [.readSchedule, .createJob]
+        case .fieldSupervisor, .ops: [.readSchedule]
+        }
+    }
+}
+
+/// Who sent a request.
+struct Principal: Hashable, Sendable {
+    /// The API key's id.
+    var id: String
+    /// The API key's name, for the change log.
+    var name: String
+    var role: ApiKeyRole
+}

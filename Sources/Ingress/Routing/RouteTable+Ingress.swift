@@ -1,0 +1,73 @@
+import HTTPTypes
+import NIOCore
+
+extension RouteTable {
+    /// Everything that the ingress answers.
+    static func ingress(
+        webhook: CalendlyWebhook, staff: StaffAPI, probes: Probes, limits: IngressConfiguration.Limits
+    ) -> RouteTable {
+        var routes: [Route] = []
+        func open(
+            _ method: HTTPRequest.Method, _ template: String, maxBodyBytes: Int = 4_096, isDocumented: Bool = true,
+            _ handle: @escaping @Sendable (IngressRequest) async throws -> IngressResponse
+        ) {
+            routes.append(
+                Route(
+                    method, template, maxBodyBytes: maxBodyBytes, isDocumented: isDocumented, handler: .open(handle)))
+        }
+        func staffOnly(
+            _ method: HTTPRequest.Method, _ template: String, _ permission: Permission,
+            _ handle: @escaping @Sendable (IngressRequest, Principal) async throws -> IngressResponse
+        ) {
+            routes.append(
+                Route(
+                    method, template, maxBodyBytes: limits.maxAPIBodyBytes, handler: .authorized(permission, handle)))
+        }
+
+        open(.post, "/webhooks/calendly", maxBodyBytes: limits.maxWebhookBodyBytes, webhook.receive)
+
+        staffOnly(.post, "/v1/jobs", .createJob, staff.createJob)
+        staffOnly(.get, "/v1/jobs", .readSchedule, staff.listJobs)
+        staffOnly(.get, "/v1/jobs/{id}", .readSchedule, staff.getJob)
+        staffOnly(.post, "/v1/jobs/{id}/reschedule", .changeJob, staff.rescheduleJob)
+        staffOnly(.post, "/v1/jobs/{id}/cancel", .changeJob, staff.cancelJob)
+        staffOnly(.get, "/v1/consultations", .readSchedule, staff.listConsultations)
+        staffOnly(.get, "/v1/consultations/{id}", .readSchedule, staff.getConsultation)
+        staffOnly(.get, "/v1/operations/{id}", .readSchedule, staff.getOperation)
+
+        open(.get, "/v1/openapi.json") { _ in OpenAPIDocument.response }
+        open(.get, "/problems/{type}", ProblemPage.get)
+        for (path, probe) in [
+            ("/healthz", probes.health), ("/readyz", probes.readiness), ("/metrics", probes.metrics),
+        ] {
+            guard let probe else { continue }
+            open(.get, path, isDocumented: false) { _ in
+                let answer = await probe()
+                return IngressResponse(
+                    status: HTTPResponse.Status(code: answer.status), headers: [.contentType: answer.contentType],
+                    body: ByteBuffer(bytes: answer.body))
+            }
+        }
+        return RouteTable(routes)
+    }
+}
+
+/// The contract, as `GET /v1/openapi.json` serves it.
+enum OpenAPIDocument {
+    static let bytes = PackageResources.openapi_json
+
+    static let response = IngressResponse.json(bytes, headers: [.cacheControl: "public, max-age=300"])
+}
+
+/// The page that a problem's `type` leads to.
+enum ProblemPage {
+    static func get(_ request: IngressRequest) throws -> IngressResponse {
+        guard let type = ProblemType(rawValue: request.pathParameter) else {
+            throw ProblemResponse(.notFound, "There is no problem of this type.")
+        }
+        return IngressResponse(
+            status: .ok,
+            headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "public, max-age=300"],
+            body: ByteBuffer(string: "\(type.title) (\(type.status))\n\n\(type.advice)\n"))
+    }
+}

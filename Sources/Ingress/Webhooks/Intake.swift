@@ -1,0 +1,67 @@
+import AMQP
+import Foundation
+import Logging
+import Messaging
+
+/// Stores a message for good before anybody is told that it was accepted: in the broker, or else in the spool.
+///
+/// While the spool is not empty, order between what was spooled and what is published past it is best effort; consumers
+/// compare versions and identities, not arrival.
+struct Intake: Sendable {
+    /// What is stored, for the metric.
+    enum Kind: String, CaseIterable {
+        case webhook, command
+    }
+
+    let publish: @Sendable (OutgoingMessage) async throws(PublishError) -> Void
+    let spool: @Sendable (OutgoingMessage) async throws -> Void
+    let metrics: IngressMetrics
+    let logger: Logger
+
+    /// Returns once the message is stored.
+    ///
+    /// A publish whose outcome is unknown is spooled under the same message id; if it was stored after all, the
+    /// consumer's inbox absorbs the second copy.
+    /// - Throws: `ProblemResponse` 503, with `Retry-After`, if it could be stored nowhere or the publisher's window is full.
+    ///   A full window does not spill into the database: that would only move the overload.
+    func store(_ message: OutgoingMessage, kind: Kind) async throws {
+        do throws(PublishError) {
+            try await publish(message)
+        } catch {
+            switch error.kind {
+            case .overloaded:
+                metrics.overloaded()
+                throw ProblemResponse.overloaded
+            case .invalid:
+                // The spool's relay could not publish it either.
+                logger.error("message cannot be published", metadata: Self.metadata(message, error))
+                throw ProblemResponse(.internalError)
+            case .returned:
+                logger.error("message was returned as unroutable", metadata: Self.metadata(message, error))
+            default:
+                logger.notice("publish failed", metadata: Self.metadata(message, error))
+            }
+            try await storeInSpool(message, kind: kind)
+        }
+    }
+
+    /// Stores it in the database alone.
+    func storeInSpool(_ message: OutgoingMessage, kind: Kind) async throws {
+        do {
+            try await spool(message)
+        } catch {
+            metrics.unavailable()
+            logger.error(
+                "neither broker nor spool took the message",
+                metadata: ["message.id": "\(message.envelope.id)", "error": "\(error)"])
+            throw ProblemResponse.unavailable("Neither the broker nor the database could store the request.")
+        }
+        metrics.spooled(kind)
+    }
+
+    private static func metadata(_ message: OutgoingMessage, _ error: PublishError) -> Logger.Metadata {
+        [
+            "message.id": "\(message.envelope.id)", "amqp.routing_key": "\(message.routingKey)", "error": "\(error)",
+        ]
+    }
+}

@@ -1,0 +1,93 @@
+package import Domain
+package import Postgres
+
+/// What a resource can be taken for, and what the change log tells of.
+package struct Subject: Hashable, Sendable {
+    package enum Kind: String, Sendable {
+        case consultation, job
+    }
+
+    package var kind: Kind
+    package var id: String
+
+    package static func consultation(_ id: ConsultationID) -> Subject { Subject(kind: .consultation, id: id.rawValue) }
+    package static func job(_ id: JobID) -> Subject { Subject(kind: .job, id: id.rawValue) }
+}
+
+/// Who or what is taken, and when.
+///
+/// The exclusion constraint `allocations_no_overlap` decides, for every writer. Everything that is read here before is
+/// only a forecast of what it will say.
+package enum Allocations {
+    /// The constraint that makes double booking impossible.
+    package static let overlapConstraint = "allocations_no_overlap"
+
+    /// When the resources are taken within `window`, in order.
+    ///
+    /// - Parameter subject: its own allocations do not count, since it gives them up for the new ones.
+    package static func busy(
+        _ resources: [ResourceID], in window: Interval, except subject: Subject, in transaction: Transaction
+    ) async throws -> [ResourceID: [Interval]] {
+        let rows = try await transaction.query(
+            """
+            select a.resource_id, lower(a.during) as starts_at, upper(a.during) as ends_at
+            from unnest(\(resources.map(\.rawValue))::text[]) as wanted (id)
+            join allocations a on a.resource_id = wanted.id
+            where a.active and a.during && tstzrange(\(window.start), \(window.end))
+                and not (a.subject_kind = \(subject.kind.rawValue) and a.subject_id = \(subject.id))
+            order by a.resource_id, a.during
+            """)
+        var busy: [ResourceID: [Interval]] = [:]
+        for row in rows {
+            busy[try row.decodeRaw("resource_id"), default: []].append(
+                Interval(start: try row.decode("starts_at"), end: try row.decode("ends_at")))
+        }
+        return busy
+    }
+
+    /// Takes a resource.
+    ///
+    /// - Throws: `PostgresError`; one with `isOverlap` if the resource is taken. Run it within a savepoint, because that
+    ///   error leaves the transaction unusable.
+    package static func insert(
+        _ resource: ResourceID, during interval: Interval, for subject: Subject, in transaction: Transaction
+    ) async throws {
+        _ = try await transaction.query(
+            """
+            insert into allocations (resource_id, during, subject_kind, subject_id)
+            values (\(resource.rawValue), tstzrange(\(interval.start), \(interval.end), '[)'),
+                \(subject.kind.rawValue), \(subject.id))
+            """)
+    }
+
+    /// Gives up everything that `subject` holds.
+    ///
+    /// - Returns: the resources it held.
+    @discardableResult
+    package static func release(_ subject: Subject, in transaction: Transaction) async throws -> [ResourceID] {
+        let rows = try await transaction.query(
+            """
+            update allocations set active = false, released_at = now()
+            where subject_kind = \(subject.kind.rawValue) and subject_id = \(subject.id) and active
+            returning resource_id
+            """)
+        return try rows.map { try $0.decodeRaw("resource_id") }
+    }
+
+    /// The resources that `subject` holds.
+    package static func held(by subject: Subject, in transaction: Transaction) async throws -> Set<ResourceID> {
+        let rows = try await transaction.query(
+            """
+            select resource_id from allocations
+            where subject_kind = \(subject.kind.rawValue) and subject_id = \(subject.id) and active
+            """)
+        return Set(try rows.map { try $0.decodeRaw("resource_id", as: ResourceID.self) })
+    }
+}
+
+extension PostgresError {
+    /// Whether an allocation was refused because its resource is taken at that time.
+    package var isOverlap: Bool {
+        sqlState == .exclusionViolation && constraint == Allocations.overlapConstraint
+    }
+}

@@ -1,0 +1,91 @@
+package import Domain
+package import Postgres
+
+/// What a kind of job needs.
+package struct ServiceType: Hashable, Sendable {
+    package var code: String
+    package var name: String
+    /// `workMinutes` is the default length; a request may ask for another.
+    package var footprint: Footprint
+    /// One machine of each type.
+    package var equipmentTypes: [String]
+    /// Skills that a crew must have, all of them.
+    package var skills: Set<String>
+    package var isAnyHour: Bool
+}
+
+/// What a kind of consultation needs.
+package struct ConsultationType: Hashable, Sendable {
+    package var kind: ConsultationKind
+    package var footprint: Footprint
+    package var noticeMinutes: Int
+    package var horizonDays: Int
+    package var isAnyHour: Bool
+}
+
+/// The company's rules for booking, which are rows that it may change.
+package enum BookingRules {
+    package static func serviceType(_ code: String, in transaction: Transaction) async throws -> ServiceType? {
+        let rows = try await transaction.query(
+            """
+            select code, name, duration_minutes, buffer_before_minutes, buffer_after_minutes, equipment_types, skills,
+                any_hour
+            from service_types where code = \(code)
+            """)
+        return try rows.first.map { row in
+            // A type that is listed twice is still one machine.
+            let types = Set(try row.decode("equipment_types", as: [String].self)).sorted()
+            return ServiceType(
+                code: try row.decode("code"), name: try row.decode("name"), footprint: try footprint(row),
+                equipmentTypes: types, skills: Set(try row.decode("skills", as: [String].self)),
+                isAnyHour: try row.decode("any_hour"))
+        }
+    }
+
+    package static func consultationType(
+        _ kind: ConsultationKind, in transaction: Transaction
+    ) async throws -> ConsultationType? {
+        let rows = try await transaction.query(
+            """
+            select duration_minutes, buffer_before_minutes, buffer_after_minutes, notice_minutes, horizon_days, any_hour
+            from consultation_types where kind = \(kind.rawValue)
+            """)
+        return try rows.first.map { row in
+            ConsultationType(
+                kind: kind, footprint: try footprint(row), noticeMinutes: try row.decode("notice_minutes"),
+                horizonDays: try row.decode("horizon_days"), isAnyHour: try row.decode("any_hour"))
+        }
+    }
+
+    /// Business hours and holidays as they are at a site.
+    package static func calendar(for clock: SiteClock, in transaction: Transaction) async throws -> BusinessCalendar {
+        var calendar = BusinessCalendar(clock: clock, hours: [:])
+        for row in try await transaction.query(
+            "select weekday, opens::text as opens, closes::text as closes from business_hours")
+        {
+            calendar.hours[try row.decode("weekday")] = BusinessCalendar.Hours(
+                opens: try time(row, "opens"), closes: try time(row, "closes"))
+        }
+        for row in try await transaction.query("select day::text as day, name from holidays") {
+            guard let day = LocalDay(try row.decode("day", as: String.self)) else {
+                throw PostgresError(.decodingFailed, "holidays.day is not a day; delete the row or correct it")
+            }
+            calendar.holidays[day] = try row.decode("name", as: String.self)
+        }
+        return calendar
+    }
+
+    private static func footprint(_ row: Row) throws -> Footprint {
+        Footprint(
+            workMinutes: try row.decode("duration_minutes"),
+            bufferBeforeMinutes: try row.decode("buffer_before_minutes"),
+            bufferAfterMinutes: try row.decode("buffer_after_minutes"))
+    }
+
+    private static func time(_ row: Row, _ column: String) throws -> LocalTime {
+        guard let time = LocalTime(try row.decode(column, as: String.self)) else {
+            throw PostgresError(.decodingFailed, "business_hours.\(column) must be a whole minute; correct the row")
+        }
+        return time
+    }
+}

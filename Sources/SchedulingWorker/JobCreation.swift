@@ -1,0 +1,61 @@
+import Domain
+import Foundation
+import Messaging
+import Persistence
+import WorkerRuntime
+
+/// `job.create`: a job with its number, its crew and its machines, or a problem that says what would work.
+struct JobCreation: Sendable {
+    let work: Work
+
+    func run(_ command: CreateJob) async throws -> Outcome {
+        let request = command.request
+        // The same command always makes the same job, whatever happened to the first try.
+        let id = JobID(digest: MessageID.digest([work.envelope.id, "job"]))
+        let plan: JobPlan
+        let slot: SlotFinder.Slot
+        do {
+            plan = try await JobPlan.make(
+                JobPlan.Wish(
+                    service: request.service, priority: request.priority, timeZone: request.site.timeZone,
+                    durationMinutes: request.durationMinutes, crew: request.crew),
+                now: work.now, in: work.transaction)
+            slot = try await JobBooking(plan: plan, job: id, crew: request.crew, in: work.transaction)
+                .book(at: request.startsAt)
+        } catch let problem as Problem {
+            return try await work.refuse(command.context, problem)
+        }
+        let year = plan.calendar.clock.day(of: work.now).year
+        try await JobRows.insert(
+            id, number: try await JobRows.nextNumber(year: year, in: work.transaction), request: request,
+            schedule: JobSchedule(state: .scheduled, work: slot.work, crew: slot.lead.id), at: work.now,
+            in: work.transaction)
+        let job = try await work.job(id)
+        try await ChangeLog.append(
+            try Change(
+                subject: .job(id), type: .created, before: JobView?.none, after: job.view,
+                actor: command.context.actor, source: command.context.source, requestID: command.context.requestID),
+            in: work.transaction)
+        try await work.publish(.jobScheduled, about: id.rawValue, body: JobEvent(job))
+        return try await work.finish(command.context, httpStatus: 201, job.view)
+    }
+}
+
+extension Work {
+    /// A job that must be there, as the transaction sees it now.
+    func job(_ id: JobID) async throws -> JobRecord {
+        guard let job = try await JobRows.find(id, in: transaction) else { throw Problem.notFound("job") }
+        return job
+    }
+}
+
+extension JobEvent {
+    /// The event that tells of a job as it is.
+    init(_ job: JobRecord) {
+        let view = job.view
+        self.init(
+            job: view.id, number: view.number, sequence: job.sequence, service: view.service, priority: view.priority,
+            customer: view.customer, address: view.site.address,
+            visit: Visit(startsAt: view.startsAt, endsAt: view.endsAt, timeZone: view.timeZone), crew: job.crew)
+    }
+}
