@@ -78,6 +78,13 @@ package struct SQL: Sendable, Equatable, ExpressibleByStringInterpolation {
             sql.append(value.postgresParameter)
         }
 
+        /// Binds a value, or NULL.
+        ///
+        /// Without this door the compiler warns of every optional as if it were about to become text.
+        package mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+            sql.append(value.postgresParameter)
+        }
+
         /// Puts another statement, or a part of one, in this place, with its parameters.
         package mutating func appendInterpolation(_ part: SQL) {
             sql += part

@@ -15,6 +15,11 @@ package struct SlotFinder: Sendable {
     package struct Slot: Hashable, Sendable {
         package var work: Interval
         package var selection: Selection
+
+        package init(work: Interval, selection: Selection) {
+            self.work = work
+            self.selection = selection
+        }
     }
 
     /// - Parameter stepMinutes: at least 1.

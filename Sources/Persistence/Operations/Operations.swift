@@ -1,6 +1,6 @@
 package import Domain
 package import Foundation
-package import Messaging
+import Messaging
 package import Postgres
 
 /// What became of a request to the API. The row is the record of its idempotency key as well.

@@ -1,5 +1,5 @@
 package import Domain
-package import Messaging
+import Messaging
 package import Postgres
 
 /// One change of a job or a consultation: who, what before, what after, and why.

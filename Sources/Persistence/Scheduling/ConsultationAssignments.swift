@@ -1,6 +1,6 @@
 package import Domain
 package import Foundation
-package import Messaging
+import Messaging
 package import Postgres
 
 /// Who goes to a consultation, as the scheduler keeps it.

@@ -1,6 +1,6 @@
 package import Domain
 package import Foundation
-package import Messaging
+import Messaging
 package import Postgres
 
 /// Which consultations a list shows.

@@ -1,6 +1,6 @@
 package import Domain
 package import Foundation
-package import Messaging
+import Messaging
 package import Postgres
 
 /// The columns of a job that change when it is scheduled.
