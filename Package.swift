@@ -65,7 +65,7 @@ let package = Package(
 
         // Processes
         .target(name: "Settings", dependencies: [log], swiftSettings: pure),
-        .target(name: "Telemetry", dependencies: [log, metrics, lifecycle], swiftSettings: strict),
+        .target(name: "Telemetry", dependencies: ["CLinux", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
         .target(
             name: "WorkerRuntime",
             dependencies: ["AMQP", "Domain", "Messaging", "Persistence", "Postgres", log, metrics, lifecycle],
@@ -92,11 +92,14 @@ let package = Package(
                 .product(name: "HummingbirdTLS", package: "hummingbird"), log, metrics, lifecycle, crypto,
             ],
             swiftSettings: strict),
+        .target(
+            name: "Sandbox", dependencies: ["Calendly", "Domain", "Messaging", "Transport"], swiftSettings: strict),
         .executableTarget(
             name: "CLI",
             dependencies: [
-                "AMQP", "Calendly", "Settings", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence",
-                "Postgres", "SchedulingWorker", "SyncWorker", "Telemetry", "Topology", "Transport", "WorkerRuntime",
+                "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence", "Postgres",
+                "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Transport",
+                "WorkerRuntime",
                 log, metrics, lifecycle, crypto,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -107,5 +110,6 @@ let package = Package(
             name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),
     ]
 )

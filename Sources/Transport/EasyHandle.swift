@@ -10,6 +10,8 @@ final class EasyHandle {
     }
 
     let raw: UnsafeMutableRawPointer
+    /// The sockets of the multi handle that the transfer runs on.
+    weak var sockets: OpenSockets?
     private let errorBuffer: UnsafeMutablePointer<CChar>
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
 

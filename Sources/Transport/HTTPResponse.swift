@@ -2,8 +2,8 @@
 package struct HTTPResponse: Sendable, Equatable {
     /// The protocol the answer came in.
     package enum Version: String, Sendable {
-        case http1_0 = "1.0"
-        case http1_1 = "1.1"
+        case http10 = "1.0"
+        case http11 = "1.1"
         case http2 = "2"
         case other = "?"
     }
@@ -18,7 +18,7 @@ package struct HTTPResponse: Sendable, Equatable {
     package let httpVersion: Version
 
     /// Makes an answer, for fakes.
-    package init(status: Int, headers: HTTPHeaders = [:], body: [UInt8] = [], httpVersion: Version = .http1_1) {
+    package init(status: Int, headers: HTTPHeaders = [:], body: [UInt8] = [], httpVersion: Version = .http11) {
         self.status = status
         self.headers = headers
         self.body = body

@@ -154,10 +154,12 @@ final class HTTPTransfer: Transfer {
     func finish(_ easy: EasyHandle, _ end: TransferEnd) -> Result<HTTPResponse, TransportError> {
         switch end {
         case .finished(CURLE_OK):
+            // Without a length, libcurl takes a connection lost inside the header for the end of an answer.
+            guard isHeaderComplete else { return .failure(failure(.protocol, "the answer ended within its header")) }
             let version: HTTPResponse.Version =
                 switch easy.long(CURLINFO_HTTP_VERSION) {
-                case CURL_HTTP_VERSION_1_0: .http1_0
-                case CURL_HTTP_VERSION_1_1: .http1_1
+                case CURL_HTTP_VERSION_1_0: .http10
+                case CURL_HTTP_VERSION_1_1: .http11
                 case CURL_HTTP_VERSION_2_0: .http2
                 default: .other
                 }
@@ -195,7 +197,8 @@ final class HTTPTransfer: Transfer {
             CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_ENGINE_INITFAILED:
             return failure(.tls, text)
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
-            return failure(.invalidRequest, text)
+            // Once something was sent, it is the answer: not HTTP, or a redirect to another protocol.
+            return failure(timesSent == 0 ? .invalidRequest : .protocol, text)
         case CURLE_ABORTED_BY_CALLBACK:
             return failure(
                 .protocol, "the connection was lost before an answer; not repeated, as the method has effects")

@@ -52,10 +52,10 @@ enum HeaderField {
         return (quoted + "\"").split(separator: " ").map(String.init)
     }
 
-    /// Splits between characters, so that every word decodes by itself, at most 75 columns each (RFC 2047 section 2).
+    /// Splits between characters, so that every word decodes by itself, in at most 75 columns (RFC 2047 section 2).
     private static func encodedWords(_ text: String) -> [String] {
-        // 63 columns of base64 fit between the marks; 45 bytes make 60.
-        let maxBytes = 45
+        // 52 columns of base64 and 12 of marks: with a short field name before it, a line stays within 76.
+        let maxBytes = 39
         var words: [String] = []
         var chunk: [UInt8] = []
         func flush() {

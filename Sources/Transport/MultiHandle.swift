@@ -2,17 +2,25 @@ import CCurl
 import Glibc
 import OwnerThread
 
+/// The descriptors of a multi handle's connections, idle ones included. A class of its own because libcurl calls back with
+/// it as late as inside the handle's cleanup.
+final class OpenSockets {
+    fileprivate(set) var descriptors: Set<CInt> = []
+
+    /// Ends every wait for bytes from the peers, now and later; what is being written still goes out.
+    ///
+    /// libcurl says QUIT to an SMTP server and waits inside the same call for the answer, for as long as for any reply.
+    /// Nobody needs that answer.
+    func stopReading() {
+        for descriptor in descriptors { shutdown(descriptor, Int32(SHUT_RD)) }
+    }
+}
+
 /// One libcurl multi handle: the transfers and the connections they share, driven by an owner thread.
 ///
 /// libcurl says which descriptors and which time it waits for; the owner thread waits. Made, used and closed on that
 /// thread only. `close` must come before the last reference goes.
 final class MultiHandle {
-    /// The descriptors of the connections, idle ones included. A class of its own because libcurl calls back with it as
-    /// late as inside the cleanup.
-    private final class OpenSockets {
-        var descriptors: Set<CInt> = []
-    }
-
     let raw: UnsafeMutableRawPointer
     private let thread: OwnerThread
     private let onReady: @Sendable (CInt, Readiness) -> Void
@@ -54,10 +62,9 @@ final class MultiHandle {
 
     /// Closes every connection and frees the handle; its easy handles must have been removed.
     ///
-    /// libcurl says QUIT to SMTP servers here and would wait for the answer, up to two minutes with a server that went
-    /// silent. Reading is shut down first: the QUIT still goes out and the wait ends at once.
+    /// SMTP servers are told QUIT, without a wait for their answer.
     func close() {
-        for descriptor in sockets.descriptors { shutdown(descriptor, Int32(SHUT_RD)) }
+        sockets.stopReading()
         ccurl_multi_set_socket_function(raw, nil, nil)
         ccurl_multi_set_timer_function(raw, nil, nil)
         for watch in watches.values { thread.unwatch(watch) }
@@ -76,8 +83,10 @@ final class MultiHandle {
         precondition(code == CURLM_OK, "libcurl refused a limit: \(code.rawValue)")
     }
 
-    /// Counts the connections that a transfer opens and closes.
+    /// Keeps count of the connections that a transfer opens and closes.
     func countSockets(of easy: EasyHandle) throws(EasyHandle.OptionError) {
+        easy.sockets = sockets
+        // Unretained: this object keeps it until the handle, and every connection with it, is gone.
         let context = Unmanaged.passUnretained(sockets).toOpaque()
         try easy.check(
             ccurl_set_open_socket_function(

@@ -25,6 +25,9 @@ final class SMTPTransfer: Transfer {
     private var lines: [String] = []
     /// The last complete reply at this stage.
     private var reply: SMTPReply?
+    /// Set when libcurl says goodbye, within the transfer if it failed: what comes after is not about the message.
+    private var isOver = false
+    private weak var easy: EasyHandle?
 
     /// The message's last line ending is held back until all before it has left, so that a connection lost earlier is known
     /// to have carried no complete message.
@@ -44,6 +47,7 @@ final class SMTPTransfer: Transfer {
     // MARK: Options
 
     func configure(_ easy: EasyHandle) throws(EasyHandle.OptionError) {
+        self.easy = easy
         try easy.set(CURLOPT_URL, configuration.transferURL)
         try easy.set(CURLOPT_PROTOCOLS_STR, configuration.security == .implicitTLS ? "smtps" : "smtp")
         // ALL, never TRY: TRY goes on in clear text when STARTTLS is not offered.
@@ -137,6 +141,11 @@ final class SMTPTransfer: Transfer {
 
     /// Notes which command goes out. Only the verb is looked at: what follows AUTH is a secret.
     private func willAnswer(_ command: UnsafeRawBufferPointer) {
+        if starts(command, with: "QUIT\r") {
+            isOver = true
+            easy?.sockets?.stopReading()
+            return
+        }
         let next: SMTPError.Stage? =
             if starts(command, with: "EHLO ") || starts(command, with: "HELO ") {
                 .hello
@@ -164,6 +173,7 @@ final class SMTPTransfer: Transfer {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) {
+        guard !isOver else { return }
         let text = bytes.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }.prefix(1_000)
         guard let line = SMTPReply.line(String(decoding: text, as: UTF8.self)) else { return }
         if lines.count < Self.maxReplyLines { lines.append(line.text) }

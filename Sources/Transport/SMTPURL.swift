@@ -25,12 +25,9 @@ struct SMTPURL {
         }
         self.host = host
         port = Self.part(CURLUPART_PORT, of: handle).flatMap { Int($0) }
-        user = Self.part(CURLUPART_USER, of: handle, decoded: true)
-        password = Self.part(CURLUPART_PASSWORD, of: handle, decoded: true)
-        if text.contains("@"), user == nil {
-            throw SMTPConfiguration.Invalid(reason: "user or password holds a control character")
-        }
-        let path = Self.part(CURLUPART_PATH, of: handle, decoded: true)?.drop { $0 == "/" } ?? ""
+        user = try Self.decodedPart(CURLUPART_USER, of: handle)
+        password = try Self.decodedPart(CURLUPART_PASSWORD, of: handle)
+        let path = try Self.decodedPart(CURLUPART_PATH, of: handle)?.drop { $0 == "/" } ?? ""
         self.path = path.isEmpty ? nil : String(path)
         guard Self.part(CURLUPART_FRAGMENT, of: handle) == nil else {
             throw SMTPConfiguration.Invalid(reason: "a # must be written %23")
@@ -45,6 +42,17 @@ struct SMTPURL {
         }
         defer { curl_free(value) }
         return String(cString: value)
+    }
+
+    /// Percent-decoded; the library refuses to decode control characters, and so do we.
+    private static func decodedPart(
+        _ part: CURLUPart, of handle: OpaquePointer
+    ) throws(SMTPConfiguration.Invalid) -> String? {
+        guard Self.part(part, of: handle) != nil else { return nil }
+        guard let value = Self.part(part, of: handle, decoded: true) else {
+            throw SMTPConfiguration.Invalid(reason: "user, password or path holds a control character")
+        }
+        return value
     }
 
     private static func options(_ query: String) throws(SMTPConfiguration.Invalid) -> [String: String] {

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Messaging
+import Persistence
+import Postgres
+import Settings
+
+struct KeysCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keys", abstract: "Make, list and revoke the API keys of staff and machines.",
+        subcommands: [Create.self, List.self, Revoke.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a key. It is printed once, alone, and cannot be shown again; only its digest is stored.")
+
+        @Option(help: "Whose key it is; appears in the change log.") var name: String
+        @Option(help: "What it may do: \(KeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role: KeyRole
+        @Option(help: "Days until it expires; without it, the key lasts until it is revoked.") var days: Int?
+
+        func validate() throws {
+            if let days, !(1...3_650).contains(days) { throw ValidationError("--days must be from 1 to 3650") }
+            if name.isEmpty || name.count > 100 { throw ValidationError("--name must have 1 to 100 characters") }
+        }
+
+        func run() async throws {
+            let expiry = days.map { Date().addingTimeInterval(Double($0) * 86_400) }
+            let key = try await Database.with("keys") { pool in
+                try await ApiKeyRepository(pool: pool).create(name: name, role: role, expiresAt: expiry)
+            }
+            print(key.secret)
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List keys: never the secrets.")
+
+        @Flag(help: "Print JSON.") var json = false
+
+        func run() async throws {
+            let keys = try await Database.with("keys") { pool in try await ApiKeyRepository(pool: pool).list() }
+            if json {
+                try Output.json(keys)
+                return
+            }
+            var table = Table("PREFIX", "NAME", "ROLE", "STATE", "CREATED", "LAST USED")
+            for key in keys {
+                let state =
+                    if key.revokedAt != nil { "revoked" } else if let expiry = key.expiresAt {
+                        expiry < Date() ? "expired" : "until \(Output.time(expiry))"
+                    } else { "active" }
+                table.add(
+                    key.prefix, key.name, key.role.rawValue, state, Output.time(key.createdAt),
+                    key.lastUsedAt.map(Output.time) ?? "never")
+            }
+            table.print()
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Revoke a key. Running ingresses honour it within 30 seconds.")
+
+        @Argument(help: "The key's prefix, as `neff keys list` shows it.") var prefix: String
+
+        func run() async throws {
+            let revoked = try await Database.with("keys") { pool in
+                try await ApiKeyRepository(pool: pool).revoke(prefix: prefix)
+            }
+            guard revoked else { throw Failure(.data, "There is no active key with the prefix \(prefix).") }
+            print("revoked \(prefix)")
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Persistence
+import Postgres
+
+struct MigrateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate", abstract: "Bring the database's schema to this program's version, or look at it.",
+        discussion: """
+            Needs a DATABASE_URL whose role may create tables and roles. Each migration is one transaction; several \
+            starters may race. A schema that is newer than this program is refused.
+            """,
+        subcommands: [Up.self, Status.self, Verify.self])
+
+    struct Up: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Apply what is pending.")
+
+        func run() async throws {
+            try await Database.with("migrate", checksSchema: false) { pool in
+                let applied = try await Migrator(migrations: Migrations.all).up(on: pool) { step in
+                    print("applied \(step.name)")
+                }
+                if applied.isEmpty {
+                    print("nothing to do: the schema is at version \(Migrations.all.last?.version ?? 0)")
+                }
+            }
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the migrations and what became of each.")
+
+        func run() async throws {
+            let states = try await Database.with("migrate", checksSchema: false) { pool in
+                try await Migrator(migrations: Migrations.all).status(on: pool)
+            }
+            var table = Table("VERSION", "NAME", "STATE", "APPLIED")
+            for state in states {
+                table.add(
+                    String(state.version), state.name, "\(state.state)", state.appliedAt.map(Output.time) ?? "")
+            }
+            table.print()
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Fail if the schema is not exactly what this program knows.")
+
+        func run() async throws {
+            try await Database.with("migrate", checksSchema: false) { pool in
+                try await Migrator(migrations: Migrations.all).verify(on: pool)
+            }
+            print("the schema is exactly at version \(Migrations.all.last?.version ?? 0)")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+import Postgres
+import Settings
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show queues, rates, what waits in the database, workers alive and dead letters.",
+        discussion:
+            "Queues and rates need RABBITMQ_MANAGEMENT_URL; without it, or without the broker, the rest is shown.")
+
+    @Flag(help: "Print JSON.") var json = false
+    @Flag(help: "Show it again every two seconds until Ctrl-C.") var watch = false
+
+    func run() async throws {
+        repeat {
+            let snapshot = try await Database.with("status") { pool in try await StatusSnapshot.take(pool: pool) }
+            if json {
+                try Output.json(snapshot)
+            } else {
+                if watch, Terminal.isInteractive { print("\u{1B}[2J\u{1B}[H", terminator: "") }
+                Self.show(snapshot)
+            }
+            if watch { try await Task.sleep(for: .seconds(2)) }
+        } while watch
+    }
+
+    private static func show(_ snapshot: StatusSnapshot) {
+        print("Neff Scheduling at \(Output.time(snapshot.takenAt))")
+        print()
+        if let queues = snapshot.queues {
+            let busy = queues.filter { $0.ready + $0.unacknowledged > 0 || $0.consumers > 0 }
+            var table = Table("QUEUE", "READY", "UNACKED", "IN/S", "OUT/S", "CONSUMERS")
+            for queue in busy {
+                table.add(
+                    queue.name, String(queue.ready), String(queue.unacknowledged), Self.rate(queue.publishRate),
+                    Self.rate(queue.deliverRate), String(queue.consumers))
+            }
+            if busy.isEmpty {
+                print("Queues: all \(queues.count) are empty and have no consumer.")
+            } else {
+                table.print()
+            }
+        } else {
+            print("Queues: unknown (\(snapshot.queuesUnknownBecause ?? "no answer"))")
+        }
+        print()
+        for lag in snapshot.lags {
+            let age = lag.oldest.map { ", the oldest for \(Output.age(since: $0, now: snapshot.takenAt))" } ?? ""
+            print("\(lag.name): \(lag.pending) waiting\(age)")
+        }
+        let notifications = snapshot.notifications.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        print("Notifications: \(notifications.isEmpty ? "none" : notifications.joined(separator: ", "))")
+        print()
+        if snapshot.workers.isEmpty {
+            print("Workers: none has been seen in the last hour. Start one with `neff worker all`.")
+        } else {
+            var table = Table("WORKER", "ROLE", "STATE", "SEEN", "HANDLED", "RETRIED", "DEAD", "IN HAND")
+            for worker in snapshot.workers {
+                table.add(
+                    worker.id, worker.role, worker.state,
+                    Output.age(since: worker.seenAt, now: snapshot.takenAt) + " ago",
+                    String(worker.handled), String(worker.retried), String(worker.deadLettered), String(worker.inFlight)
+                )
+            }
+            table.print()
+        }
+        print()
+        if snapshot.deadLetters.isEmpty {
+            print("Dead letters: none")
+        } else {
+            var table = Table("DEAD LETTERS OF", "COUNT", "OLDEST", "LAST REASON")
+            for group in snapshot.deadLetters {
+                table.add(
+                    group.queue, String(group.count), Output.age(since: group.oldest, now: snapshot.takenAt),
+                    group.lastReason)
+            }
+            table.print()
+            print("Look at them with `neff dead-letters list`.")
+        }
+    }
+
+    private static func rate(_ value: Double) -> String {
+        value.formatted(.number.precision(.fractionLength(value < 10 ? 1 : 0)).grouping(.never))
+    }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Postgres
+import Settings
+
+/// What `neff status` shows, as of one moment.
+struct StatusSnapshot: Encodable, Sendable {
+    struct Lag: Encodable, Sendable {
+        let name: String
+        let pending: Int
+        let oldest: Date?
+    }
+
+    struct Worker: Encodable, Sendable {
+        let id: String
+        let role: String
+        /// alive, silent (no sign of life for 30 s) or stopped.
+        let state: String
+        let seenAt: Date
+        let handled: Int
+        let retried: Int
+        let deadLettered: Int
+        let inFlight: Int
+    }
+
+    struct DeadLetterGroup: Encodable, Sendable {
+        let queue: String
+        let count: Int
+        let oldest: Date
+        let lastReason: String
+    }
+
+    let takenAt: Date
+    let queues: [QueueDepth]?
+    let queuesUnknownBecause: String?
+    let lags: [Lag]
+    let notifications: [String: Int]
+    let workers: [Worker]
+    let deadLetters: [DeadLetterGroup]
+
+    static func take(pool: PostgresPool) async throws -> StatusSnapshot {
+        async let depths = depthsOrReason()
+        let lags = try await pool.query(
+            """
+            select 'Outbox' as name, count(*) as pending, min(created_at) as oldest from outbox
+            where available_at <= now()
+            union all
+            select 'Spool', count(*), min(created_at) from spool
+            union all
+            select 'Operations', count(*), min(created_at) from operations where status = 'pending'
+            """)
+        let notifications = try await pool.query(
+            "select status, count(*) as count from notifications group by status")
+        let workers = try await pool.query(
+            """
+            select id, role, seen_at, handled, retried, dead_lettered, in_flight,
+                case when stopped_at is not null then 'stopped'
+                     when seen_at < now() - interval '30 seconds' then 'silent' else 'alive' end as state
+            from workers where seen_at > now() - interval '1 hour' order by stopped_at is not null, role, id limit 100
+            """)
+        let letters = try await pool.query(
+            """
+            select queue, count(*) as count, min(died_at) as oldest,
+                (array_agg(coalesce(error_code, reason) order by died_at desc))[1] as last_reason
+            from dead_letters where status = 'dead' group by queue order by count(*) desc
+            """)
+        let (queues, reason) = await depths
+        return StatusSnapshot(
+            takenAt: Date(), queues: queues, queuesUnknownBecause: reason,
+            lags: try lags.map { row in
+                Lag(name: try row["name"], pending: try row["pending"], oldest: try row["oldest"])
+            },
+            notifications: Dictionary(
+                uniqueKeysWithValues: try notifications.map { row in
+                    (try row.decode("status", as: String.self), try row.decode("count", as: Int.self))
+                }),
+            workers: try workers.map { row in
+                Worker(
+                    id: try row["id"], role: try row["role"], state: try row["state"], seenAt: try row["seen_at"],
+                    handled: try row["handled"], retried: try row["retried"], deadLettered: try row["dead_lettered"],
+                    inFlight: try row["in_flight"])
+            },
+            deadLetters: try letters.map { row in
+                DeadLetterGroup(
+                    queue: try row["queue"], count: try row["count"], oldest: try row["oldest"],
+                    lastReason: try row["last_reason"])
+            })
+    }
+
+    private static func depthsOrReason() async -> ([QueueDepth]?, String?) {
+        do {
+            guard let url = try Settings.load().optional(Keys.managementURL) else {
+                return (nil, "RABBITMQ_MANAGEMENT_URL is not set")
+            }
+            return (try await QueueDepth.all(management: url, virtualHost: try Broker.virtualHost()), nil)
+        } catch {
+            return (nil, Failure(error).message)
+        }
+    }
+}

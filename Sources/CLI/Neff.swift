@@ -1,0 +1,51 @@
+import ArgumentParser
+import Foundation
+
+/// The program: one executable, a subcommand for each role and task.
+@main
+struct Neff: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "neff",
+        abstract: "Scheduling for Neff Paving: takes bookings, sends crews, tells people.",
+        discussion: """
+            Start with `neff doctor`, which says what is wrong with an installation and how to mend it.
+
+            Settings come from the environment, or from the file that NEFF_CONFIG_FILE names; `neff settings` lists them.
+
+            Exit codes: 0 done; \(Failure.Code.allCases.map { "\($0.rawValue) \($0.meaning)" }.joined(separator: "; ")).
+            """,
+        version: Version.text,
+        subcommands: [
+            IngressCommand.self, WorkerCommand.self, MigrateCommand.self, TopologyCommand.self, StatusCommand.self,
+            DoctorCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            SandboxCommand.self,
+        ])
+
+    static func main() async {
+        // A peer that went away is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            if error is CleanExit || exitCode(for: error) == .validationFailure || error is ArgumentParser.ExitCode {
+                exit(withError: error)
+            }
+            // The parser's own errors carry their usage text; everything else is one line.
+            let text = fullMessage(for: error)
+            if text.contains("Usage:") { exit(withError: error) }
+            let failure = Failure(error)
+            Terminal.complain("neff: \(failure.message)")
+            Foundation.exit(failure.code.rawValue)
+        }
+    }
+}
+
+/// Which build this is.
+enum Version {
+    static let text = "0.1.0"
+}

@@ -1,0 +1,35 @@
+import Logging
+import Persistence
+import Postgres
+import Settings
+
+/// PostgreSQL for a command that runs and ends.
+enum Database {
+    /// Opens a small pool, checks that the schema fits this program, and closes the pool afterwards.
+    ///
+    /// - Parameters:
+    ///   - purpose: shown by PostgreSQL as the application's name, after `neff-`.
+    ///   - checksSchema: false for what must work on any schema, such as `migrate` and `doctor`.
+    static func with<Result: Sendable>(
+        _ purpose: String, checksSchema: Bool = true, _ body: (PostgresPool) async throws -> Result
+    ) async throws -> Result {
+        let settings = try Settings.load()
+        var configuration = try PostgresConfiguration(
+            url: settings.value(Keys.databaseURL), applicationName: "neff-\(purpose)")
+        configuration.connectTimeout = .seconds(5)
+        let pool = PostgresPool(
+            configuration: configuration, size: 4, acquireTimeout: .seconds(6),
+            logger: Logger(label: "neff") { _ in
+                SwiftLogNoOpLogHandler()
+            })
+        do {
+            if checksSchema { try await Migrator(migrations: Migrations.all).check(on: pool) }
+            let result = try await body(pool)
+            await pool.close()
+            return result
+        } catch {
+            await pool.close()
+            throw error
+        }
+    }
+}

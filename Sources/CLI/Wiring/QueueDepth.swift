@@ -1,0 +1,64 @@
+import Foundation
+import Transport
+
+/// What the broker says of one queue.
+struct QueueDepth: Encodable, Sendable {
+    let name: String
+    let ready: Int
+    let unacknowledged: Int
+    let consumers: Int
+    /// Messages per second, as the broker averages them.
+    let publishRate: Double
+    let deliverRate: Double
+
+    private struct Report: Decodable {
+        struct Statistics: Decodable {
+            struct Rate: Decodable { let rate: Double }
+            let publish_details: Rate?
+            let deliver_get_details: Rate?
+        }
+        let name: String
+        let messages_ready: Int?
+        let messages_unacknowledged: Int?
+        let consumers: Int?
+        let message_stats: Statistics?
+    }
+
+    /// Every queue of a virtual host, by name.
+    ///
+    /// - Parameter management: the management API's URL with its credentials; they are not repeated in errors.
+    static func all(management: String, virtualHost: String) async throws -> [QueueDepth] {
+        guard var parts = URLComponents(string: management) else {
+            throw Failure(
+                .configuration, "RABBITMQ_MANAGEMENT_URL is not a URL such as http://user:password@host:15672")
+        }
+        let credentials = HTTPRequest.BasicAuth(user: parts.user ?? "", password: parts.password ?? "")
+        parts.user = nil
+        parts.password = nil
+        parts.percentEncodedPath =
+            "/api/queues/\(virtualHost.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? virtualHost)"
+        let client = HTTPClient(name: "status")
+        let response: HTTPResponse
+        do {
+            response = try await client.send(
+                HTTPRequest(url: parts.string ?? "", timeout: .seconds(5), basicAuth: credentials))
+        } catch {
+            await client.close()
+            throw Failure(.unavailable, "the management API does not answer: \(error)")
+        }
+        await client.close()
+        switch response.status {
+        case 200: break
+        case 401, 403: throw Failure(.accessRefused, "the management API refused the user of RABBITMQ_MANAGEMENT_URL")
+        case 404: throw Failure(.configuration, "the virtual host \(virtualHost) does not exist")
+        default: throw Failure(.unavailable, "the management API answered \(response.status)")
+        }
+        return try JSONDecoder().decode([Report].self, from: Data(response.body)).map { report in
+            QueueDepth(
+                name: report.name, ready: report.messages_ready ?? 0,
+                unacknowledged: report.messages_unacknowledged ?? 0,
+                consumers: report.consumers ?? 0, publishRate: report.message_stats?.publish_details?.rate ?? 0,
+                deliverRate: report.message_stats?.deliver_get_details?.rate ?? 0)
+        }.sorted { $0.name < $1.name }
+    }
+}

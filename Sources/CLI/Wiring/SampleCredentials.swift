@@ -1,0 +1,20 @@
+import Settings
+
+/// Sample credentials, which are for development and tests, and which production refuses.
+enum SampleCredentials {
+    /// Samples say of themselves that they are: every one contains `TEST-ONLY`, `sample` or `changeme`.
+    static func isSample(_ secret: String) -> Bool {
+        let text = secret.lowercased()
+        return ["test-only", "sample", "changeme"].contains { text.contains($0) }
+    }
+
+    /// - Throws: in production mode, if a secret is a sample.
+    static func refuse(in settings: Settings) throws {
+        guard try settings.value(Keys.mode) == .production else { return }
+        for key in [Keys.signingKey, Keys.previousSigningKey, Keys.databaseURL, Keys.amqpURL, Keys.smtpURL] {
+            guard let secret = try settings.optional(key), isSample(secret) else { continue }
+            throw Failure(
+                .configuration, "\(key.name) holds a sample credential, which production refuses. Set a real one.")
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// What planning and verifying need of a broker: one look at everything, and single changes.
+package protocol BrokerAdministration: Sendable {
+    /// Reads the broker and one virtual host. Takes about ten requests, which are not one snapshot.
+    func survey() async throws(TopologyError) -> BrokerSurvey
+
+    /// Makes one change; making it again is harmless.
+    func perform(_ change: Change) async throws(TopologyError)
+}
+
+/// A broker as it was found.
+package struct BrokerSurvey: Sendable, Hashable {
+    package var version: BrokerVersion
+    package var virtualHost: String
+    package var virtualHostExists: Bool
+    /// What the virtual host holds; queues have no role here.
+    package var state: BrokerState
+    /// One line for each resource alarm in effect.
+    package var alarms: [String]
+    /// Names of the feature flags that are on.
+    package var featureFlags: Set<String>
+    /// The settings the broker says it applies, by queue, operator policies included.
+    package var effectivePolicies: [String: Arguments]
+    /// `running`, `minority`, `down`, ... by queue, where the broker says it.
+    package var queueStates: [String: String]
+
+    /// Makes a survey of an empty, healthy broker.
+    package init(version: BrokerVersion, virtualHost: String, virtualHostExists: Bool = true) {
+        self.version = version
+        self.virtualHost = virtualHost
+        self.virtualHostExists = virtualHostExists
+        state = BrokerState()
+        alarms = []
+        featureFlags = ["quorum_queue", "stream_queue"]
+        effectivePolicies = [:]
+        queueStates = [:]
+    }
+}
