@@ -9,7 +9,8 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
     package var kind: ConsultationKind
     package var customer: Person
     package var visit: Visit
-    /// Where the visit was before, for `consultation.rescheduled`.
+    /// The visit that people were told of before: always with `consultation.rescheduled`, and with a cancellation or a
+    /// no-show if they have not heard of the move to `visit`.
     package var previousVisit: Visit?
     package var address: String?
     /// Answers by normalised key, such as `project_type`, and unmapped ones by their question's text.
@@ -20,9 +21,13 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
     package var rescheduleURL: String?
     package var canceledBy: String?
     package var reason: String?
+    /// With `consultation.canceled`: the consultation that stands for the same booking. The visit is off only under this
+    /// identifier, so whoever tells people must not say that their visit as such is canceled.
+    package var mergedInto: ConsultationID?
 
     private enum CodingKeys: String, CodingKey {
         case consultation, sequence, kind, customer, visit, previousVisit, address, answers, hosts, canceledBy, reason
+        case mergedInto
         // Spelled as the snake_case key strategy reads `cancel_url` back.
         case cancelURL = "cancelUrl"
         case rescheduleURL = "rescheduleUrl"
@@ -45,7 +50,8 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
     package init(
         consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
         previousVisit: Visit? = nil, address: String? = nil, answers: [String: String] = [:], hosts: [Host] = [],
-        cancelURL: String? = nil, rescheduleURL: String? = nil, canceledBy: String? = nil, reason: String? = nil
+        cancelURL: String? = nil, rescheduleURL: String? = nil, canceledBy: String? = nil, reason: String? = nil,
+        mergedInto: ConsultationID? = nil
     ) {
         self.consultation = consultation
         self.sequence = sequence
@@ -60,6 +66,7 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
         self.rescheduleURL = rescheduleURL
         self.canceledBy = canceledBy
         self.reason = reason
+        self.mergedInto = mergedInto
     }
 }
 
