@@ -176,7 +176,8 @@ final class Installation: Sendable {
         let files = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
         for file in files where file.pathExtension == "log" {
             let lines = ((try? String(contentsOf: file, encoding: .utf8)) ?? "").split(separator: "\n").suffix(12)
-            FileHandle.standardError.write(Data("--- \(file.lastPathComponent)\n\(lines.joined(separator: "\n"))\n".utf8))
+            FileHandle.standardError.write(
+                Data("--- \(file.lastPathComponent)\n\(lines.joined(separator: "\n"))\n".utf8))
         }
     }
 

@@ -15,7 +15,8 @@ struct KeysCommand: AsyncParsableCommand {
             abstract: "Make a key. It is printed once, alone, and cannot be shown again; only its digest is stored.")
 
         @Option(help: "Whose key it is; appears in the change log.") var name: String
-        @Option(help: "What it may do: \(ApiKeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role: ApiKeyRole
+        @Option(help: "What it may do: \(ApiKeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role:
+            ApiKeyRole
         @Option(help: "Days until it expires; without it, the key lasts until it is revoked.") var days: Int?
 
         func validate() throws {

@@ -43,7 +43,8 @@ struct TopologyCommand: AsyncParsableCommand {
         func run() async throws {
             try await Management.with { management in
                 let document = try TopologyDocument.shipped()
-                let plan = try await TopologyDeployment(document, on: management, passwords: passwords.read(document)).plan()
+                let plan = try await TopologyDeployment(document, on: management, passwords: passwords.read(document))
+                    .plan()
                 print(plan)
             }
         }
@@ -58,8 +59,11 @@ struct TopologyCommand: AsyncParsableCommand {
         func run() async throws {
             try await Management.with { management in
                 let document = try TopologyDocument.shipped()
-                let plan = try await TopologyDeployment(document, on: management, passwords: passwords.read(document)).apply()
-                print(plan.changes.isEmpty ? "nothing to do: the broker has this topology" : "made \(plan.changes.count) changes")
+                let plan = try await TopologyDeployment(document, on: management, passwords: passwords.read(document))
+                    .apply()
+                print(
+                    plan.changes.isEmpty
+                        ? "nothing to do: the broker has this topology" : "made \(plan.changes.count) changes")
                 for finding in plan.findings { print(finding) }
             }
         }

@@ -49,8 +49,10 @@ extension Failure {
     /// What an error of the management API or the topology means.
     init(_ error: TopologyError) {
         switch error.code {
-        case .unreachable: self.init(.unavailable, "\(error) Check RABBITMQ_MANAGEMENT_URL and that the plugin is enabled.")
-        case .accessRefused: self.init(.accessRefused, "\(error) Check the user of RABBITMQ_MANAGEMENT_URL and its tags.")
+        case .unreachable:
+            self.init(.unavailable, "\(error) Check RABBITMQ_MANAGEMENT_URL and that the plugin is enabled.")
+        case .accessRefused:
+            self.init(.accessRefused, "\(error) Check the user of RABBITMQ_MANAGEMENT_URL and its tags.")
         case .invalidSetting: self.init(.configuration, "\(error)")
         case .conflict: self.init(.findings, "\(error)")
         default: self.init(.software, "\(error)")
