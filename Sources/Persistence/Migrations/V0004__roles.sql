@@ -36,6 +36,8 @@ grant insert on change_log to neff_sync, neff_scheduling;
 grant select on change_log to neff_sync, neff_scheduling;
 
 grant select on resources, service_types, business_hours, holidays to neff_scheduling;
+-- Row locks need the right to update some column of the table, and the scheduler locks the resources that it books.
+grant update (active) on resources to neff_scheduling;
 grant select, insert, update on jobs, allocations to neff_scheduling;
 grant usage on sequence job_numbers to neff_scheduling;
 
