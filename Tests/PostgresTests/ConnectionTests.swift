@@ -6,7 +6,9 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct ConnectionTests {
     @Test func anErrorNamesWhatWasViolatedAndHidesTheData() async throws {
         try await withScratchDatabase(poolSize: 1) { pool in
-            _ = try await pool.query("create table people (email text constraint people_email_key unique, age int not null constraint adult check (age > 17))")
+            _ = try await pool.query(
+                "create table people (email text constraint people_email_key unique, age int not null constraint adult check (age > 17))"
+            )
             _ = try await pool.query("insert into people values (\("secret@example.com"), 20)")
             let unique = await #expect(throws: PostgresError.self) {
                 try await pool.query("insert into people values (\("secret@example.com"), 20)")
@@ -18,10 +20,14 @@ import Testing
             #expect(unique?.description.contains("secret") == false)
             #expect(unique?.debugDescription.contains("secret@example.com") == true)
 
-            let check = await #expect(throws: PostgresError.self) { try await pool.query("insert into people values ('b', 3)") }
+            let check = await #expect(throws: PostgresError.self) {
+                try await pool.query("insert into people values ('b', 3)")
+            }
             #expect(check?.sqlState == .checkViolation)
             #expect(check?.constraint == "adult")
-            let null = await #expect(throws: PostgresError.self) { try await pool.query("insert into people values ('b', null)") }
+            let null = await #expect(throws: PostgresError.self) {
+                try await pool.query("insert into people values ('b', null)")
+            }
             #expect(null?.sqlState == .notNullViolation)
             #expect(null?.column == "age")
             let input = await #expect(throws: PostgresError.self) { try await pool.query("select \("secret")::int") }
@@ -35,10 +41,13 @@ import Testing
     @Test func anExclusionConstraintIsNamed() async throws {
         try await withScratchDatabase(poolSize: 1) { pool in
             _ = try await pool.query(
-                "create table allocations (during tstzrange, constraint allocations_no_overlap exclude using gist (during with &&))")
+                "create table allocations (during tstzrange, constraint allocations_no_overlap exclude using gist (during with &&))"
+            )
             let slot = "[2026-04-01 10:00+00,2026-04-01 11:00+00)"
             _ = try await pool.query("insert into allocations values (\(slot))")
-            let error = await #expect(throws: PostgresError.self) { try await pool.query("insert into allocations values (\(slot))") }
+            let error = await #expect(throws: PostgresError.self) {
+                try await pool.query("insert into allocations values (\(slot))")
+            }
             #expect(error?.sqlState == .exclusionViolation)
             #expect(error?.constraint == "allocations_no_overlap")
         }
@@ -48,7 +57,9 @@ import Testing
         try await withScratchDatabase(poolSize: 1) { pool in
             _ = try await pool.query("create table t (id int primary key)")
             let error = await #expect(throws: PostgresError.self) {
-                try await pool.pipeline(["insert into t values (1)", "insert into t values (1)", "insert into t values (2)"])
+                try await pool.pipeline([
+                    "insert into t values (1)", "insert into t values (1)", "insert into t values (2)",
+                ])
             }
             #expect(error?.sqlState == .uniqueViolation)
             #expect(try await pool.query("select * from t").isEmpty)
@@ -107,7 +118,8 @@ import Testing
             try await waitUntilRunning("pg_sleep", pid: before)
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
-            #expect(try await connection.query("select pg_backend_pid() as pid")[0].decode("pid", as: Int.self) == before)
+            #expect(
+                try await connection.query("select pg_backend_pid() as pid")[0].decode("pid", as: Int.self) == before)
         }
     }
 
@@ -146,15 +158,21 @@ import Testing
     }
 
     @Test func aCallThatWaitsBehindAnotherCanBeCancelledWithoutHarm() async throws {
-        try await withConnection { connection in
-            let first = Task { try await connection.query("select pg_sleep(0.3), 1 as n") }
-            try await waitUntilRunning("pg_sleep", pid: try await connection.backendPID())
-            let second = Task { try await connection.query("select 2 as n") }
-            let third = Task { try await connection.query("select 3 as n") }
-            second.cancel()
-            await #expect(throws: CancellationError.self) { try await second.value }
-            #expect(try await first.value[0].decode("n", as: Int.self) == 1)
-            #expect(try await third.value[0].decode("n", as: Int.self) == 3)
+        try await withConnection { holder in
+            let key = try await holder.backendPID()
+            _ = try await holder.query("select pg_advisory_lock(\(key))")
+            try await withConnection { connection in
+                let pid = try await connection.backendPID()
+                let first = Task { try await connection.query("select pg_advisory_xact_lock(\(key)), 1 as n") }
+                try await waitUntilRunning("pg_advisory_xact_lock", pid: pid)
+                let second = Task { try await connection.query("select 2 as n") }
+                let third = Task { try await connection.query("select 3 as n") }
+                second.cancel()
+                await #expect(throws: CancellationError.self) { try await second.value }
+                _ = try await holder.query("select pg_advisory_unlock(\(key))")
+                let numbers = try await [first.value, third.value].map { try $0[0].decode("n", as: Int.self) }
+                #expect(numbers == [1, 3])
+            }
         }
     }
 
@@ -196,7 +214,9 @@ import Testing
 
     @Test func streamsThatNobodyReadsCloseTheConnectionWithAClearError() async throws {
         try await withConnection { connection in
-            let error = await #expect(throws: PostgresError.self) { try await connection.script("copy (select 1) to stdout") }
+            let error = await #expect(throws: PostgresError.self) {
+                try await connection.script("copy (select 1) to stdout")
+            }
             #expect(error?.code == .misuse)
         }
         try await withConnection { connection in
@@ -211,7 +231,9 @@ import Testing
         try await withConnection { connection in
             try await withThrowingTaskGroup(of: (Int, Int).self) { group in
                 for number in 0..<200 {
-                    group.addTask { (number, try await connection.query("select \(number) as n")[0].decode("n", as: Int.self)) }
+                    group.addTask {
+                        (number, try await connection.query("select \(number) as n")[0].decode("n", as: Int.self))
+                    }
                 }
                 for try await (sent, received) in group { #expect(sent == received) }
             }
@@ -225,7 +247,10 @@ import Testing
                 try await connection.script("do $$ begin raise notice 'hello from the server'; end $$")
             }
         }
-        #expect(log.entries.contains { $0.message == "Notice from the server" && $0.metadata["db.message"] == "hello from the server" })
+        #expect(
+            log.entries.contains {
+                $0.message == "Notice from the server" && $0.metadata["db.message"] == "hello from the server"
+            })
     }
 
     @Test func closingFailsWhatIsUnderWay() async throws {

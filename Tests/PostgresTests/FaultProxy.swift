@@ -28,7 +28,8 @@ final class FaultProxy: Sendable {
 
     /// - Parameter server: a server on 127.0.0.1.
     init(to server: PostgresConfiguration) throws {
-        let serverPort = UInt16(server.description.split(separator: ":").last?.split(separator: "/").first ?? "") ?? 5432
+        let serverPort =
+            UInt16(server.description.split(separator: ":").last?.split(separator: "/").first ?? "") ?? 5432
         target = Self.address(port: serverPort)
         let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         self.listener = listener
@@ -104,11 +105,15 @@ final class FaultProxy: Sendable {
             guard count > 0 else { break }
             let (isSilent, word, action) = state.withLock { ($0.isSilent, $0.word, $0.onWord) }
             if isSilent { continue }
-            if isClient, !word.isEmpty, contains(buffer[..<count], word) { hasHeard.isSet.store(true, ordering: .releasing) }
+            if isClient, !word.isEmpty, contains(buffer[..<count], word) {
+                hasHeard.isSet.store(true, ordering: .releasing)
+            }
             if !isClient, action == .swallowAnswer, hasHeard.isSet.load(ordering: .acquiring) { break }
             var sent = 0
             while sent < count {
-                let written = buffer.withUnsafeBytes { send(sink, $0.baseAddress! + sent, count - sent, CInt(MSG_NOSIGNAL)) }
+                let written = buffer.withUnsafeBytes {
+                    send(sink, $0.baseAddress! + sent, count - sent, CInt(MSG_NOSIGNAL))
+                }
                 guard written > 0 else { break }
                 sent += written
             }

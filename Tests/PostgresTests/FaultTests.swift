@@ -12,7 +12,9 @@ import Testing
             let pool = PostgresPool(configuration: proxy.configuration, size: 1, logger: .silent)
             proxy.when("commit\0", .swallowAnswer)
             let error = await #expect(throws: PostgresError.self) {
-                try await pool.withTransaction { transaction in _ = try await transaction.query("insert into t values (1)") }
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query("insert into t values (1)")
+                }
             }
             #expect(error?.isCommitUnknown == true)
             #expect(error?.isRetriable == false)
@@ -35,7 +37,9 @@ import Testing
                     """)
             }
             let error = await #expect(throws: PostgresError.self) {
-                try await pool.withTransaction { transaction in _ = try await transaction.query("insert into t values (1)") }
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query("insert into t values (1)")
+                }
             }
             #expect(error?.isCommitUnknown == true)
             #expect(error?.sqlState == .adminShutdown)
@@ -47,7 +51,9 @@ import Testing
         try await withScratchDatabase(poolSize: 1) { pool in
             _ = try await pool.query("create table t (id int constraint t_id_key unique deferrable initially deferred)")
             let error = await #expect(throws: PostgresError.self) {
-                try await pool.withTransaction { transaction in _ = try await transaction.query("insert into t values (1), (1)") }
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query("insert into t values (1), (1)")
+                }
             }
             #expect(error?.isCommitUnknown == false)
             #expect(error?.constraint == "t_id_key")

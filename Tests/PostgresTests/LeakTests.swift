@@ -51,7 +51,8 @@ import Testing
         var count = 0
         try await withConnection { observer in
             count = try await observer.query(
-                "select count(*) as n from pg_stat_activity where application_name = \("neff-leak-\(getpid())")::text")[0]["n"]
+                "select count(*) as n from pg_stat_activity where application_name = \("neff-leak-\(getpid())")::text")[
+                    0]["n"]
         }
         return count
     }

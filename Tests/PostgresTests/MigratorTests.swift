@@ -4,8 +4,10 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct MigratorTests {
-    private let first = Migration(version: 1, name: "first", sql: "-- breaking: no\ncreate table a (id int);\ninsert into a values (1);")
-    private let second = Migration(version: 2, name: "second", sql: "-- breaking: yes\nalter table a add column b text;")
+    private let first = Migration(
+        version: 1, name: "first", sql: "-- breaking: no\ncreate table a (id int);\ninsert into a values (1);")
+    private let second = Migration(
+        version: 2, name: "second", sql: "-- breaking: yes\nalter table a add column b text;")
 
     @Test func itAppliesWhatIsPendingInOrderAndOnlyOnce() async throws {
         try await withScratchDatabase { pool in
@@ -49,8 +51,11 @@ import Testing
 
     @Test func aFailedMigrationLeavesNothingOfItself() async throws {
         try await withScratchDatabase { pool in
-            let broken = Migration(version: 2, name: "broken", sql: "-- breaking: no\ncreate table b (id int); select nonsense;")
-            let error = await #expect(throws: PostgresError.self) { try await Migrator(migrations: [first, broken]).up(on: pool) }
+            let broken = Migration(
+                version: 2, name: "broken", sql: "-- breaking: no\ncreate table b (id int); select nonsense;")
+            let error = await #expect(throws: PostgresError.self) {
+                try await Migrator(migrations: [first, broken]).up(on: pool)
+            }
             #expect(error?.sqlState == .undefinedColumn)
             #expect(error?.description.contains("migration 2 broken") == true)
             let states = try await Migrator(migrations: [first, broken]).status(on: pool).map(\.state)
@@ -100,9 +105,13 @@ import Testing
         let third = Migration(version: 3, name: "third", sql: "-- breaking: no\nselect 1;")
         try await withScratchDatabase { pool in
             try await Migrator(migrations: [first, third]).up(on: pool)
-            let late = await #expect(throws: PostgresError.self) { try await Migrator(migrations: [first, second, third]).up(on: pool) }
+            let late = await #expect(throws: PostgresError.self) {
+                try await Migrator(migrations: [first, second, third]).up(on: pool)
+            }
             #expect(late?.description.contains("renumber") == true)
-            let missing = await #expect(throws: PostgresError.self) { try await Migrator(migrations: [third]).verify(on: pool) }
+            let missing = await #expect(throws: PostgresError.self) {
+                try await Migrator(migrations: [third]).verify(on: pool)
+            }
             #expect(missing?.code == .invalidMigration)
             let fourth = Migration(version: 4, name: "fourth", sql: "-- breaking: no\nselect 1;")
             let old = await #expect(throws: PostgresError.self) {
@@ -124,7 +133,9 @@ import Testing
 
     @Test func twoMigrationsOfOneVersionAreRefused() async throws {
         try await withScratchDatabase { pool in
-            let error = await #expect(throws: PostgresError.self) { try await Migrator(migrations: [first, first]).up(on: pool) }
+            let error = await #expect(throws: PostgresError.self) {
+                try await Migrator(migrations: [first, first]).up(on: pool)
+            }
             #expect(error?.code == .invalidMigration)
         }
     }

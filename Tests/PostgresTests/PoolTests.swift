@@ -46,7 +46,7 @@ import Testing
     @Test func waitingForAConnectionIsBounded() async throws {
         try await withScratchDatabase(poolSize: 1) { scratch in
             let pool = PostgresPool(
-                configuration: scratch.configuration, size: 1, acquireTimeout: .milliseconds(50), logger: .silent)
+                configuration: scratch.configuration, size: 1, acquireTimeout: .seconds(2), logger: .silent)
             try await pool.withConnection { _ in
                 let error = await #expect(throws: PostgresError.self) { try await pool.query("select 1") }
                 #expect(error?.code == .poolTimeout)
@@ -160,7 +160,8 @@ import Testing
     @Test func aServerThatIsAwayIsARetriableErrorThatNamesTheCause() async throws {
         // Port 1 is reserved and nobody listens there.
         let configuration = try PostgresConfiguration(url: "postgres://u:secret@127.0.0.1:1/x", applicationName: "t")
-        let pool = PostgresPool(configuration: configuration, size: 1, acquireTimeout: .milliseconds(300), logger: .silent)
+        let pool = PostgresPool(
+            configuration: configuration, size: 1, acquireTimeout: .milliseconds(300), logger: .silent)
         let error = await #expect(throws: PostgresError.self) { try await pool.query("select 1") }
         #expect(error?.code == .connectionFailed)
         #expect(error?.isRetriable == true)

@@ -65,7 +65,8 @@ private struct Stop: Error {}
             let task = Task {
                 try await pool.withTransaction { transaction in
                     _ = try await transaction.query("insert into t values (1)")
-                    report.yield(try await transaction.query("select pg_backend_pid() as pid")[0].decode("pid", as: Int.self))
+                    report.yield(
+                        try await transaction.query("select pg_backend_pid() as pid")[0].decode("pid", as: Int.self))
                     _ = try await transaction.query("select pg_sleep(60)")
                 }
             }
@@ -177,11 +178,14 @@ private struct Stop: Error {}
         try await withTable(poolSize: 1) { pool in
             try? await pool.withTransaction(isolation: isolation, readOnly: readOnly) { transaction in
                 let row = try await transaction.query(
-                    "select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as mode")[0]
+                    "select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as mode"
+                )[0]
                 #expect(try row["level"] == isolation.rawValue)
                 #expect(try row["mode"] == (readOnly ? "on" : "off"))
                 if readOnly {
-                    let error = await #expect(throws: PostgresError.self) { try await transaction.query("insert into t values (1)") }
+                    let error = await #expect(throws: PostgresError.self) {
+                        try await transaction.query("insert into t values (1)")
+                    }
                     #expect(error?.sqlState == .readOnlyTransaction)
                     throw Stop()
                 }
@@ -200,7 +204,9 @@ private struct Stop: Error {}
                 escaped.withLock { $0 = transaction }
             }
             let transaction = try #require(escaped.withLock { $0 })
-            let error = await #expect(throws: PostgresError.self) { try await transaction.query("insert into t values (2)") }
+            let error = await #expect(throws: PostgresError.self) {
+                try await transaction.query("insert into t values (2)")
+            }
             #expect(error?.code == .misuse)
             #expect(try await ids(pool) == [1])
         }

@@ -25,7 +25,9 @@ private struct Document: Codable, Equatable {
             for start in stride(from: 0, to: values.count, by: 200) {
                 let batch = Array(values[start..<min(start + 200, values.count)])
                 let answers = try await pool.pipeline(
-                    batch.map { "select \($0)::\(unescaped: type) as value, \(Optional($0))::\(unescaped: type) as maybe" })
+                    batch.map {
+                        "select \($0)::\(unescaped: type) as value, \(Optional($0))::\(unescaped: type) as maybe"
+                    })
                 for (value, rows) in zip(batch, answers) {
                     let back: Value = try rows[0]["value"]
                     let maybe: Value? = try rows[0]["maybe"]
@@ -43,7 +45,8 @@ private struct Document: Codable, Equatable {
     @Test func integers() async throws {
         var generator = SeededGenerator(seed: 1)
         let edges = [0, 1, -1, Int.max, Int.min, 1 << 31, -(1 << 31)]
-        try await expectRoundTrip(edges + (0..<300).map { _ in Int.random(in: .min ... .max, using: &generator) }, as: "int8")
+        try await expectRoundTrip(
+            edges + (0..<300).map { _ in Int.random(in: .min ... .max, using: &generator) }, as: "int8")
         try await expectRoundTrip([Int32.min, -1, 0, 1, .max], as: "int4")
         try await expectRoundTrip([Int64.min, 0, .max], as: "int8")
     }
@@ -69,7 +72,8 @@ private struct Document: Codable, Equatable {
     @Test func text() async throws {
         var generator = SeededGenerator(seed: 3)
         let edges = [
-            "", " ", "'", "\\", "\"", "$1", "a\tb\nc\r\u{8}", "Ärger", "日本語", "👩‍👩‍👧‍👦", "e\u{301}", "\u{10FFFF}", "NULL", "{}", "\\N",
+            "", " ", "'", "\\", "\"", "$1", "a\tb\nc\r\u{8}", "Ärger", "日本語", "👩‍👩‍👧‍👦", "e\u{301}", "\u{10FFFF}", "NULL",
+            "{}", "\\N",
         ]
         let random = (0..<500).map { _ in
             String(
@@ -101,15 +105,20 @@ private struct Document: Codable, Equatable {
     @Test func datesKeepTheirMicroseconds() async throws {
         var generator = SeededGenerator(seed: 5)
         let dates = (0..<500).map { _ in
-            Date(timeIntervalSinceReferenceDate: Double(Int64.random(in: -3_000_000_000_000_000...3_000_000_000_000_000, using: &generator)) / 1e6)
+            Date(
+                timeIntervalSinceReferenceDate: Double(
+                    Int64.random(in: -3_000_000_000_000_000...3_000_000_000_000_000, using: &generator)) / 1e6)
         }
-        let edges = [-62_135_596_800.0, -62_135_596_801, 0, 253_402_300_799, 253_402_300_800].map(Date.init(timeIntervalSince1970:))
+        let edges = [-62_135_596_800.0, -62_135_596_801, 0, 253_402_300_799, 253_402_300_800].map(
+            Date.init(timeIntervalSince1970:))
         try await expectRoundTrip(edges + dates, as: "timestamptz")
     }
 
     @Test func dateArithmeticOfTheServerAgrees() async throws {
         var generator = SeededGenerator(seed: 6)
-        let microseconds = (0..<500).map { _ in Int64.random(in: -60_000_000_000_000_000...250_000_000_000_000_000, using: &generator) }
+        let microseconds = (0..<500).map { _ in
+            Int64.random(in: -60_000_000_000_000_000...250_000_000_000_000_000, using: &generator)
+        }
         try await withScratchDatabase(poolSize: 1) { pool in
             let answers = try await pool.pipeline(
                 microseconds.map {
@@ -159,7 +168,8 @@ private struct Document: Codable, Equatable {
             [[], [""], ["NULL", "null", "a,b", "{}", "\"", "\\", " ", "é\n"], ["a", "b"]], as: "text[]")
         try await expectRoundTrip([[UUID(), UUID()]], as: "uuid[]")
         try await withScratchDatabase(poolSize: 1) { pool in
-            let rows = try await pool.query("select array['a', null] as nulls, '{{1,2}}'::int[] as deep, '[0:1]={1,2}'::int[] as odd")
+            let rows = try await pool.query(
+                "select array['a', null] as nulls, '{{1,2}}'::int[] as deep, '[0:1]={1,2}'::int[] as odd")
             #expect(throws: PostgresError.self) { try rows[0].decode("nulls", as: [String].self) }
             #expect(throws: PostgresError.self) { try rows[0].decode("deep", as: [Int].self) }
             #expect(throws: PostgresError.self) { try rows[0].decode("odd", as: [Int].self) }
@@ -170,7 +180,9 @@ private struct Document: Codable, Equatable {
 
     @Test func valuesThatCannotBeSentFailBeforeAnythingIsSent() async throws {
         try await withScratchDatabase(poolSize: 1) { pool in
-            for sql: SQL in ["select \("a\0b")", "select \(["a\0b"])", "select \(Date(timeIntervalSince1970: .infinity))"] {
+            for sql: SQL in [
+                "select \("a\0b")", "select \(["a\0b"])", "select \(Date(timeIntervalSince1970: .infinity))",
+            ] {
                 let error = await #expect(throws: PostgresError.self) { try await pool.query(sql) }
                 #expect(error?.code == .invalidParameter)
                 #expect(error?.message.hasPrefix("parameter $1") == true)
@@ -186,7 +198,8 @@ private struct Document: Codable, Equatable {
 
     @Test func rowsAreACollection() async throws {
         try await withScratchDatabase(poolSize: 1) { pool in
-            let rows = try await pool.query("select n, 'row ' || n as name, null::text as nothing from generate_series(1, 5) n")
+            let rows = try await pool.query(
+                "select n, 'row ' || n as name, null::text as nothing from generate_series(1, 5) n")
             #expect(rows.count == 5)
             #expect(rows.columns == ["n", "name", "nothing"])
             #expect(try rows.map { try $0.decode("n", as: Int.self) } == [1, 2, 3, 4, 5])
