@@ -1,4 +1,4 @@
-package import Domain
+import Domain
 package import Foundation
 package import Persistence
 package import Transport
@@ -20,7 +20,7 @@ package struct MailComposer: Sendable {
 
     /// - Parameter now: the mail's date.
     /// - Throws: `Mailbox.InvalidAddress` for a recipient that is no address; a broken template.
-    package func mail(for claim: Notifications.Claim, at now: Date) throws -> Mail {
+    package func mail(for claim: NotificationRepository.Claim, at now: Date) throws -> Mail {
         let notice = claim.planned
         let recipient = try Mailbox(
             name: notice.recipientName.isEmpty ? nil : notice.recipientName, address: notice.recipient)

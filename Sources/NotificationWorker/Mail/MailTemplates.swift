@@ -1,7 +1,7 @@
 import Domain
 import Foundation
 import Mustache
-import Persistence
+package import Persistence
 
 /// Subject and text of every kind of notice, from the files in `Templates`.
 ///

@@ -1,5 +1,5 @@
 package import Domain
-package import Foundation
+import Foundation
 
 /// Visits as people at the site read them: local time, always with the zone.
 package enum VisitClock {

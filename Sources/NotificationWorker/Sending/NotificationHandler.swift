@@ -1,10 +1,10 @@
 import Domain
-import Foundation
+package import Foundation
 import Logging
 package import Messaging
 import Metrics
 import Persistence
-import Postgres
+package import Postgres
 package import Transport
 package import WorkerRuntime
 
@@ -64,7 +64,7 @@ package struct NotificationHandler: EffectHandler {
             }
             var count = 0
             for notice in notices {
-                let id = try await Notifications.plan(
+                let id = try await NotificationRepository.plan(
                     notice, mailDomain: composer.domain, receivedAt: envelope.receivedAt, in: transaction)
                 guard let id else { continue }
                 count += 1
@@ -105,15 +105,15 @@ package struct NotificationHandler: EffectHandler {
 
     private func claim(
         _ id: NotificationID, for envelope: Envelope, in context: EffectContext
-    ) async throws -> Notifications.ClaimResult {
+    ) async throws -> NotificationRepository.ClaimResult {
         try await context.pool.withTransaction { transaction in
-            try await Notifications.claim(
+            try await NotificationRepository.claim(
                 id, by: journal.holder, at: context.now(), retriesFailed: envelope.replayCount > 0, in: transaction)
         }
     }
 
     private func deliver(
-        _ claim: Notifications.Claim, _ envelope: Envelope, _ context: EffectContext
+        _ claim: NotificationRepository.Claim, _ envelope: Envelope, _ context: EffectContext
     ) async throws -> Outcome {
         let mail: Mail
         do {
@@ -131,13 +131,13 @@ package struct NotificationHandler: EffectHandler {
     }
 
     private func accepted(
-        _ claim: Notifications.Claim, reply: String, _ envelope: Envelope, _ context: EffectContext
+        _ claim: NotificationRepository.Claim, reply: String, _ envelope: Envelope, _ context: EffectContext
     ) async throws(SMTPError) -> Outcome {
         let now = context.now()
         // The mail is out. Should the database be away now, the journal knows, and the next attempt finds it there.
         let isRecorded = await Self.recorded {
             try await context.pool.withTransaction { transaction in
-                try await Notifications.finish(
+                try await NotificationRepository.finish(
                     claim.id, heldBy: journal.holder, .sent(reply: reply, at: now), in: transaction)
                 _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
             }
@@ -157,7 +157,7 @@ package struct NotificationHandler: EffectHandler {
         }
     }
 
-    private func refused(_ claim: Notifications.Claim, _ error: SMTPError, _ context: EffectContext) async throws
+    private func refused(_ claim: NotificationRepository.Claim, _ error: SMTPError, _ context: EffectContext) async throws
         -> Outcome
     {
         let detail = error.description
@@ -181,9 +181,9 @@ package struct NotificationHandler: EffectHandler {
         }
     }
 
-    private func finish(_ id: NotificationID, _ ending: Notifications.Ending, _ context: EffectContext) async throws {
+    private func finish(_ id: NotificationID, _ ending: NotificationRepository.Ending, _ context: EffectContext) async throws {
         try await context.pool.withTransaction { transaction in
-            try await Notifications.finish(id, heldBy: journal.holder, ending, in: transaction)
+            try await NotificationRepository.finish(id, heldBy: journal.holder, ending, in: transaction)
         }
     }
 
@@ -227,7 +227,7 @@ package struct NotificationHandler: EffectHandler {
         case .accepted(let reply):
             let now = context.now()
             try await context.pool.withTransaction { transaction in
-                try await Notifications.finish(
+                try await NotificationRepository.finish(
                     id, heldBy: holder, .sent(reply: "\(reply) (from the send journal)", at: now), in: transaction)
                 _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
             }
@@ -235,7 +235,7 @@ package struct NotificationHandler: EffectHandler {
             return .done
         case .untouched:
             try await context.pool.withTransaction { transaction in
-                try await Notifications.finish(
+                try await NotificationRepository.finish(
                     id, heldBy: holder, .postponed(error: "the worker ended before the mail was sent"), in: transaction)
             }
             return try await send(envelope, in: context)
@@ -249,10 +249,10 @@ package struct NotificationHandler: EffectHandler {
     ) async throws -> Outcome {
         let detail = "the mail was complete and no answer came; the server may have taken it"
         Counter(label: "notifications.ambiguous").increment()
-        let ending: Notifications.Ending =
+        let ending: NotificationRepository.Ending =
             policy == .resend ? .postponedAmbiguously(error: detail) : .unknown(error: detail)
         try await context.pool.withTransaction { transaction in
-            try await Notifications.finish(id, heldBy: holder, ending, in: transaction)
+            try await NotificationRepository.finish(id, heldBy: holder, ending, in: transaction)
         }
         journal.forget(messageID: mailID)
         return policy == .resend
@@ -269,14 +269,14 @@ package struct NotificationHandler: EffectHandler {
             guard case .abandoned(let entries) = journal.other(holder) else { continue }
             let isSettled = try await pool.withTransaction { transaction in
                 var isSettled = true
-                for (id, mailID) in try await Notifications.held(by: holder, in: transaction) {
+                for (id, mailID) in try await NotificationRepository.held(by: holder, in: transaction) {
                     switch entries[mailID] ?? .untouched {
                     case .accepted(let reply):
-                        try await Notifications.finish(
+                        try await NotificationRepository.finish(
                             id, heldBy: holder, .sent(reply: "\(reply) (from the send journal)", at: now),
                             in: transaction)
                     case .untouched:
-                        try await Notifications.finish(
+                        try await NotificationRepository.finish(
                             id, heldBy: holder, .postponed(error: "the worker ended before the mail was sent"),
                             in: transaction)
                     case .handedOver:

@@ -1,7 +1,7 @@
 import CLinux
 import Foundation
 import Synchronization
-package import Transport
+import Transport
 
 /// One process's record, in a file, of how far each mail has come at the two instants that cannot be undone.
 ///

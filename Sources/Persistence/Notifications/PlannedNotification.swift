@@ -1,5 +1,4 @@
 package import Domain
-package import Foundation
 
 /// Something that one person is to be told, once.
 package struct PlannedNotification: Codable, Hashable, Sendable {

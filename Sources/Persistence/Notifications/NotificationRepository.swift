@@ -4,7 +4,7 @@ import Messaging
 package import Postgres
 
 /// The table of notifications: what is planned, on its way, sent, or failed.
-package enum Notifications {
+package enum NotificationRepository {
     /// A notification that one worker holds while it sends it.
     package struct Claim: Hashable, Sendable {
         package let id: NotificationID
