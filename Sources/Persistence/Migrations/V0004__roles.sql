@@ -25,6 +25,7 @@ grant update (last_used_at) on api_keys to neff_ingress;
 
 grant select, insert on inbox to neff_sync, neff_scheduling, neff_notification, neff_operator;
 grant select, insert, update, delete on outbox to neff_sync, neff_scheduling, neff_notification;
+grant select, insert, update, delete on suspects to neff_sync, neff_scheduling, neff_notification;
 grant select, insert, update on workers to neff_sync, neff_scheduling, neff_notification, neff_operator;
 
 grant select, insert, update on consultations, calendly_invitees to neff_sync;

@@ -14,12 +14,18 @@ package struct HandlerContext: Sendable {
     package let worker: String
     /// Carries the message's ids in its metadata.
     package let logger: Logger
+    private let onPublish: @Sendable () -> Void
 
-    package init(transaction: Transaction, now: Date, worker: String, logger: Logger) {
+    /// - Parameter onPublish: called for each outbox row that was written.
+    package init(
+        transaction: Transaction, now: Date, worker: String, logger: Logger,
+        onPublish: @escaping @Sendable () -> Void = {}
+    ) {
         self.transaction = transaction
         self.now = now
         self.worker = worker
         self.logger = logger
+        self.onPublish = onPublish
     }
 
     /// Sends a message if and only if the transaction commits.
@@ -29,6 +35,7 @@ package struct HandlerContext: Sendable {
     /// - Throws: `PostgresError`.
     package func publish(_ message: OutgoingMessage, availableAt: Date? = nil) async throws {
         try await Outbox.insert(message, availableAt: availableAt, in: transaction)
+        onPublish()
     }
 }
 
@@ -44,10 +51,12 @@ package struct EffectContext: Sendable {
     package let logger: Logger
     /// Whether the worker drains: begin nothing that cannot be finished within seconds.
     package let isShuttingDown: @Sendable () -> Bool
+    /// Has the outbox relayed now rather than at its next sweep; call it after a commit that wrote to the outbox.
+    package let relayOutbox: @Sendable () -> Void
 
     package init(
         pool: PostgresPool, now: @escaping @Sendable () -> Date, role: String, worker: String, logger: Logger,
-        isShuttingDown: @escaping @Sendable () -> Bool
+        isShuttingDown: @escaping @Sendable () -> Bool, relayOutbox: @escaping @Sendable () -> Void = {}
     ) {
         self.pool = pool
         self.now = now
@@ -55,5 +64,6 @@ package struct EffectContext: Sendable {
         self.worker = worker
         self.logger = logger
         self.isShuttingDown = isShuttingDown
+        self.relayOutbox = relayOutbox
     }
 }

@@ -45,7 +45,7 @@ package struct RetryPolicy: Hashable, Sendable {
 
     /// - Parameter tiers: at least one; sorted here.
     package init(
-        tiers: [RetryTier] = standardTiers, maxAttempts: Int = 8, deliveryLimit: Int = 5, maxSoloCrashes: Int = 2
+        tiers: [RetryTier] = standardTiers, maxAttempts: Int = 8, deliveryLimit: Int = 5, maxSoloCrashes: Int = 3
     ) {
         precondition(!tiers.isEmpty && maxAttempts > 0, "a retry policy has a tier and an attempt")
         self.tiers = tiers.sorted { $0.delay < $1.delay }
