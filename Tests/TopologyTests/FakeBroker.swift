@@ -27,15 +27,12 @@ final class FakeBroker: BrokerAdministration {
     func survey() async throws(TopologyError) -> BrokerSurvey {
         contents.withLock { contents in
             var survey = contents.survey
-            for name in survey.state.queues.keys where survey.effectivePolicies[name] == nil {
-                survey.effectivePolicies[name] =
-                    survey.state.policies.values
-                    .filter { ["queues", "all"].contains($0.appliesTo) }
-                    .filter { policy in
-                        policy.pattern == Policy.pattern(exactly: name)
-                            || (!policy.pattern.hasSuffix("$") && name.hasPrefix(policy.pattern.dropFirst()))
-                    }
-                    .max { $0.priority < $1.priority }?.definition ?? [:]
+            for name in survey.state.queues.keys {
+                let winner = survey.state.policies
+                    .filter { ["queues", "all"].contains($0.value.appliesTo) && Self.matches($0.value.pattern, name) }
+                    .max { $0.value.priority < $1.value.priority }
+                survey.attachedPolicies[name] = winner?.key
+                if survey.effectivePolicies[name] == nil { survey.effectivePolicies[name] = winner?.value.definition }
                 survey.queueStates[name] = "running"
             }
             return survey
@@ -51,6 +48,11 @@ final class FakeBroker: BrokerAdministration {
             contents.changes.append(change)
             Self.make(change, in: &contents.survey)
         }
+    }
+
+    /// Knows exact names and prefixes: compiling an expression for each pair would take seconds.
+    private static func matches(_ pattern: String, _ name: String) -> Bool {
+        pattern == Policy.pattern(exactly: name) || (!pattern.hasSuffix("$") && name.hasPrefix(pattern.dropFirst()))
     }
 
     private static func make(_ change: Change, in survey: inout BrokerSurvey) {

@@ -30,7 +30,7 @@ import Topology
     @Test func whatIsGoneIsMissing() async throws {
         #expect(try await rules { $0.state.queues["sync"] = nil } == [.missing])
         #expect(try await rules { $0.state.exchanges["events"] = nil } == [.missing])
-        #expect(try await rules { $0.state.policies["queue.sync"] = nil } == [.missing, .overridden])
+        #expect(try await rules { $0.state.policies["queue.sync"] = nil } == [.missing])
         #expect(
             try await rules {
                 $0.state.bindings.remove(Binding(source: "dead", destination: "sync.dead", routingKey: "sync"))
@@ -46,10 +46,21 @@ import Topology
         #expect(rules.isSuperset(of: [.overridden, .policyOverlap]))
     }
 
-    /// An operator policy is merged by the broker and not listed among the policies; only its effect shows.
+    @Test func anOperatorPolicyIsAnError() async throws {
+        let rules = try await rules {
+            $0.operatorPolicies["cap"] = Policy(
+                pattern: "^sync", appliesTo: "queues", priority: 1, definition: ["max-length": 5])
+        }
+        #expect(rules == [.overridden])
+    }
+
     @Test func settingsInEffectThatDifferAreAnErrorWhateverTheirSource() async throws {
-        #expect(
-            try await rules { $0.effectivePolicies["sync"] = ["max-length": 5] } == [.overridden])
+        let broker = FakeBroker()
+        let deployment = TopologyDeployment(try TopologyDocument.shipped(), on: broker)
+        try await deployment.apply()
+        broker.edit { $0.effectivePolicies["sync"] = ["max-length": 5] }
+        let verification = try await deployment.verify(patience: .zero)
+        #expect(verification.findings.filter { $0.severity == .error }.map(\.rule) == [.overridden])
     }
 
     @Test func aQueueWithoutAMajorityIsAnError() async throws {
