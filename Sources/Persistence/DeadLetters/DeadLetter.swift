@@ -20,11 +20,11 @@ package struct DeadLetter: Hashable, Sendable {
     package var queue: String
     package var messageID: String
     package var type: String
-    /// Where it was first published, as far as known.
+    /// Where a replay is published: straight to the work queue, or where the message was unroutable.
     package var exchange: String
     package var routingKey: String
     package var correlationID: String?
-    /// The AMQP properties and headers as JSON objects, without the broker's own headers.
+    /// The AMQP properties and headers as JSON objects, without the broker's own headers and those of the death.
     package var propertiesJSON: String
     package var headersJSON: String
     package var body: [UInt8]

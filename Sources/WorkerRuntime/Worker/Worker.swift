@@ -284,6 +284,7 @@ package final class Worker: Service, Sendable {
         tasks.cancelAll()
         await within(deadline - .now) { [self] in
             // A take that was cancelled left the consumer's buffer as it was.
+            await consumer.stopTaking()
             while true {
                 let rest = await consumer.nextBatch(upTo: 1_000)
                 if rest.isEmpty { break }
