@@ -2,11 +2,12 @@ import AMQP
 import Foundation
 import Logging
 import Metrics
-import Postgres
 import Persistence
+import Postgres
 import ServiceLifecycle
 import Settings
 import Telemetry
+import UnixSignals
 
 /// What every long-running process has: logger, metrics, database, broker, admin endpoint, and a polite end.
 struct ProcessKit {
@@ -36,7 +37,8 @@ struct ProcessKit {
     func publisher(window: Int? = nil) throws -> Publisher {
         Publisher(
             configuration: try Broker.configuration(settings, purpose: "\(role)-publish"),
-            window: try window ?? settings.value(Keys.publishWindow), confirmTimeout: try settings.value(Keys.confirmTimeout),
+            window: try window ?? settings.value(Keys.publishWindow),
+            confirmTimeout: try settings.value(Keys.confirmTimeout),
             logger: logger)
     }
 
@@ -54,7 +56,8 @@ struct ProcessKit {
 
     /// Checks that the broker lets us in, and that the queues are there.
     func requireBroker(queues: [String] = []) async throws {
-        let connection = try await Connection.open(Broker.configuration(settings, purpose: "\(role)-check"), logger: logger)
+        let connection = try await Connection.open(
+            Broker.configuration(settings, purpose: "\(role)-check"), logger: logger)
         do {
             for queue in queues { _ = try await connection.checkQueue(queue) }
         } catch {
@@ -65,7 +68,9 @@ struct ProcessKit {
     }
 
     /// Answers for `/readyz`.
-    func readiness(of connections: [(name: String, state: @Sendable () -> ConnectionState)]) -> @Sendable () async -> [Readiness] {
+    func readiness(of connections: [(name: String, state: @Sendable () -> ConnectionState)])
+        -> @Sendable () async -> [Readiness]
+    {
         let pool = pool
         return {
             var answers: [Readiness] = []
@@ -87,7 +92,8 @@ struct ProcessKit {
         let address = try settings.value(Keys.adminAddress)
         guard let adminAddress = AdminAddress(address.description) else {
             throw SettingsError(
-                name: Keys.adminAddress.name, problem: "must be an IPv4 address and a port", hint: "Such as 127.0.0.1:9464.")
+                name: Keys.adminAddress.name, problem: "must be an IPv4 address and a port",
+                hint: "Such as 127.0.0.1:9464.")
         }
         return AdminServer(
             address: adminAddress, logger: logger, readiness: readiness,
