@@ -78,6 +78,13 @@ package struct SQL: Sendable, Equatable, ExpressibleByStringInterpolation {
             sql.append(value.postgresParameter)
         }
 
+        /// Binds a value that may be missing, which becomes NULL.
+        ///
+        /// Apart from the other one because the compiler warns about an optional where it sees no parameter for one.
+        package mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+            sql.append(value.postgresParameter)
+        }
+
         /// Puts another statement, or a part of one, in this place, with its parameters.
         package mutating func appendInterpolation(_ part: SQL) {
             sql += part
