@@ -84,7 +84,7 @@ let package = Package(
                 "Domain", "Messaging", "Persistence", "Postgres", "Transport", "WorkerRuntime", log, metrics,
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
-            swiftSettings: strict),
+            resources: [.embedInCode("Templates")], swiftSettings: strict),
         .target(
             name: "Ingress",
             dependencies: [

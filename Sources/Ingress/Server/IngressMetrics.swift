@@ -25,17 +25,19 @@ enum WebhookVerdict: String, CaseIterable {
 struct IngressMetrics: Sendable {
     private let webhooks: [WebhookVerdict: Counter]
     private let spools: [Intake.Kind: Counter]
-    private let overloads = Counter(label: "ingress.overloaded")
-    private let unavailabilities = Counter(label: "ingress.unavailable")
+    private let overloads: Counter
+    private let unavailabilities: Counter
 
-    init() {
+    init(factory: any MetricsFactory) {
+        overloads = Counter(label: "ingress.overloaded", factory: factory)
+        unavailabilities = Counter(label: "ingress.unavailable", factory: factory)
         webhooks = Dictionary(
             uniqueKeysWithValues: WebhookVerdict.allCases.map {
-                ($0, Counter(label: "ingress.webhooks", dimensions: [("verdict", $0.rawValue)]))
+                ($0, Counter(label: "ingress.webhooks", dimensions: [("verdict", $0.rawValue)], factory: factory))
             })
         spools = Dictionary(
             uniqueKeysWithValues: Intake.Kind.allCases.map {
-                ($0, Counter(label: "ingress.spooled", dimensions: [("kind", $0.rawValue)]))
+                ($0, Counter(label: "ingress.spooled", dimensions: [("kind", $0.rawValue)], factory: factory))
             })
     }
 
@@ -62,13 +64,15 @@ final class RouteMetrics: Sendable {
         let status: Int
     }
 
+    private let factory: any MetricsFactory
     private let routes: [String]
     private let durations: [Timer]
     private let requests: Mutex<[Key: Counter]> = Mutex([:])
 
-    init(_ routes: [Route]) {
+    init(_ routes: [Route], factory: any MetricsFactory) {
+        self.factory = factory
         self.routes = routes.map { "\($0.method.rawValue) \($0.template)" } + [Self.unmatched]
-        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)]) }
+        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)], factory: factory) }
     }
 
     /// - Parameter route: its index; nil if none matched.
@@ -79,7 +83,8 @@ final class RouteMetrics: Sendable {
         let counter = requests.withLock { requests in
             if let counter = requests[key] { return counter }
             let counter = Counter(
-                label: "http.requests", dimensions: [("route", routes[key.route]), ("status", "\(status)")])
+                label: "http.requests", dimensions: [("route", routes[key.route]), ("status", "\(status)")],
+                factory: factory)
             requests[key] = counter
             return counter
         }

@@ -1,6 +1,7 @@
 import HummingbirdCore
 import HummingbirdTLS
 package import Logging
+package import Metrics
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -21,13 +22,14 @@ package final class IngressServer: Service {
 
     /// - Throws: `IngressError` (`invalidConfiguration`).
     package init(
-        configuration: IngressConfiguration, dependencies: IngressDependencies, logger: Logger
+        configuration: IngressConfiguration, dependencies: IngressDependencies,
+        metrics factory: any MetricsFactory = MetricsSystem.factory, logger: Logger
     ) throws(IngressError) {
         try configuration.validate()
         self.configuration = configuration
         self.dependencies = dependencies
         self.logger = logger
-        let metrics = IngressMetrics()
+        let metrics = IngressMetrics(factory: factory)
         let intake = Intake(
             publish: dependencies.publish, spool: dependencies.spool, metrics: metrics, logger: logger)
         let commands = CommandGateway(
@@ -41,7 +43,7 @@ package final class IngressServer: Service {
             probes: dependencies.probes, limits: configuration.limits)
         responder = Responder(
             table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),
-            metrics: metrics, requests: RouteMetrics(table.routes), limits: configuration.limits,
+            metrics: metrics, requests: RouteMetrics(table.routes, factory: factory), limits: configuration.limits,
             isStrictTransport: configuration.isProduction && configuration.tls != nil, now: dependencies.now,
             logger: logger)
     }

@@ -130,6 +130,7 @@ create table consultations (
     constraint consultations_assignee_exists foreign key (assignee) references resources (id)
 );
 create index consultations_by_start on consultations (starts_at, id) where merged_into is null;
+create index consultations_by_merge on consultations (merged_into) where merged_into is not null;
 create index consultations_by_created on consultations (created_at, id) where merged_into is null;
 
 -- What Calendly has said of each invitee: one row per invitee URI, the newest snapshot, never deleted. A cancellation that

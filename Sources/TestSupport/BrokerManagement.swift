@@ -1,0 +1,140 @@
+import Foundation
+import FoundationNetworking
+
+/// The broker's management API, as far as tests need it.
+package struct BrokerManagement: Sendable {
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// A queue as the API shows it. Counts lag by up to five seconds; for exact ones ask over AMQP.
+    package struct Queue: Sendable, Decodable {
+        package let name: String
+        package let messages: Int?
+        package let consumers: Int?
+        package let arguments: [String: Argument]
+
+        package enum Argument: Sendable, Hashable, Decodable {
+            case text(String)
+            case number(Int)
+            case other
+
+            package init(from decoder: any Decoder) throws {
+                let container = try decoder.singleValueContainer()
+                if let number = try? container.decode(Int.self) {
+                    self = .number(number)
+                } else if let text = try? container.decode(String.self) {
+                    self = .text(text)
+                } else {
+                    self = .other
+                }
+            }
+        }
+    }
+
+    /// A connection as the API shows it; new ones appear after up to five seconds.
+    package struct OpenConnection: Sendable, Decodable {
+        package let name: String
+        package let vhost: String?
+        package let user_provided_name: String?
+    }
+
+    private let base: URL
+    private let authorization: String
+
+    /// - Parameter address: `http://user:password@host:port`.
+    package init(address: String) throws {
+        guard var components = URLComponents(string: address), let user = components.user,
+            let password = components.password
+        else { throw Failure(description: "RABBITMQ_MANAGEMENT_URL must look like http://user:password@host:port") }
+        components.user = nil
+        components.password = nil
+        components.path = ""
+        guard let base = components.url else { throw Failure(description: "RABBITMQ_MANAGEMENT_URL is malformed") }
+        self.base = base
+        authorization = "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
+    }
+
+    /// The API at `RABBITMQ_MANAGEMENT_URL`.
+    package static func fromEnvironment() throws -> BrokerManagement {
+        try BrokerManagement(address: environment("RABBITMQ_MANAGEMENT_URL"))
+    }
+
+    /// A variable that tests cannot do without.
+    package static func environment(_ name: String) throws -> String {
+        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {
+            throw Failure(
+                description: "\(name) is not set: start the test services and load their environment before testing")
+        }
+        return value
+    }
+
+    package func createVirtualHost(_ name: String, user: String) async throws {
+        try await send("PUT", "/api/vhosts/\(escape(name))")
+        try await send(
+            "PUT", "/api/permissions/\(escape(name))/\(escape(user))",
+            body: #"{"configure":".*","write":".*","read":".*"}"#)
+    }
+
+    package func deleteVirtualHost(_ name: String) async throws {
+        try await send("DELETE", "/api/vhosts/\(escape(name))")
+    }
+
+    /// Creates a user who may do in the virtual host what the patterns say.
+    package func createUser(
+        _ name: String, password: String, virtualHost: String, configure: String = ".*", write: String = ".*",
+        read: String = ".*"
+    ) async throws {
+        try await send("PUT", "/api/users/\(escape(name))", body: #"{"password":"\#(password)","tags":""}"#)
+        try await send(
+            "PUT", "/api/permissions/\(escape(virtualHost))/\(escape(name))",
+            body: #"{"configure":"\#(configure)","write":"\#(write)","read":"\#(read)"}"#)
+    }
+
+    package func deleteUser(_ name: String) async throws {
+        try await send("DELETE", "/api/users/\(escape(name))")
+    }
+
+    package func queue(_ name: String, virtualHost: String) async throws -> Queue {
+        try JSONDecoder().decode(
+            Queue.self, from: await send("GET", "/api/queues/\(escape(virtualHost))/\(escape(name))"))
+    }
+
+    package func queues(virtualHost: String) async throws -> [Queue] {
+        try JSONDecoder().decode([Queue].self, from: await send("GET", "/api/queues/\(escape(virtualHost))"))
+    }
+
+    package func connections(virtualHost: String) async throws -> [OpenConnection] {
+        try JSONDecoder().decode(
+            [OpenConnection].self, from: await send("GET", "/api/vhosts/\(escape(virtualHost))/connections"))
+    }
+
+    /// Has the broker close a connection (reply code 320).
+    package func closeConnection(_ name: String) async throws {
+        try await send("DELETE", "/api/connections/\(escape(name))")
+    }
+
+    @discardableResult
+    private func send(_ method: String, _ path: String, body: String? = nil) async throws -> Data {
+        guard let url = URL(string: base.absoluteString + path) else { throw Failure(description: "bad path \(path)") }
+        var request = URLRequest(url: url, timeoutInterval: 20)
+        request.httpMethod = method
+        request.setValue(authorization, forHTTPHeaderField: "Authorization")
+        if let body {
+            request.httpBody = Data(body.utf8)
+            request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        }
+        let (data, response) = try await URLSession.shared.data(for: request)
+        let status = (response as? HTTPURLResponse)?.statusCode ?? 0
+        guard (200..<300).contains(status) else {
+            throw Failure(description: "\(method) \(path): \(status) \(String(decoding: data.prefix(200), as: UTF8.self))")
+        }
+        return data
+    }
+
+    private func escape(_ segment: String) -> String {
+        var allowed = CharacterSet.alphanumerics
+        allowed.insert(charactersIn: "-._~")
+        return segment.addingPercentEncoding(withAllowedCharacters: allowed) ?? segment
+    }
+}
