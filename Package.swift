@@ -16,6 +16,7 @@ let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
@@ -57,10 +58,10 @@ let package = Package(
         // How it travels and where it rests
         .target(name: "Messaging", dependencies: ["AMQP", "Domain", crypto], swiftSettings: pure),
         .target(
-            name: "Topology", dependencies: ["AMQP", "Transport", log, .product(name: "Yams", package: "Yams")],
+            name: "Topology", dependencies: ["AMQP", "Transport", log, crypto, .product(name: "Yams", package: "Yams")],
             resources: [.embedInCode("Resources/topology.yaml")], swiftSettings: strict),
         .target(
-            name: "Persistence", dependencies: ["Domain", "Messaging", "Postgres", crypto],
+            name: "Persistence", dependencies: ["Calendly", "Domain", "Messaging", "Postgres", crypto],
             resources: [.embedInCode("Migrations")], swiftSettings: strict),
 
         // Processes
@@ -84,14 +85,14 @@ let package = Package(
                 "Domain", "Messaging", "Persistence", "Postgres", "Transport", "WorkerRuntime", log, metrics,
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
-            swiftSettings: strict),
+            resources: [.embedInCode("Templates")], swiftSettings: strict),
         .target(
             name: "Ingress",
             dependencies: [
                 "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", hummingbird,
                 .product(name: "HummingbirdTLS", package: "hummingbird"), log, metrics, lifecycle, crypto,
             ],
-            swiftSettings: strict),
+            resources: [.embedInCode("Resources/openapi.json")], swiftSettings: strict),
         .target(
             name: "Sandbox", dependencies: ["Calendly", "Domain", "Messaging", "Transport"], swiftSettings: strict),
         .executableTarget(
@@ -100,7 +101,7 @@ let package = Package(
                 "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence", "Postgres",
                 "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Transport",
                 "WorkerRuntime",
-                log, metrics, lifecycle, crypto,
+                log, metrics, lifecycle, signals, crypto,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -111,5 +112,22 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),
+        .testTarget(
+            name: "TransportTests", dependencies: ["OwnerThread", "TestSupport", "Transport", log],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "TopologyTests", dependencies: ["AMQP", "TestSupport", "Topology", "Transport", log],
+            swiftSettings: strict),
+        .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: pure),
+        .testTarget(
+            name: "SchedulingWorkerTests",
+            dependencies: [
+                "Domain", "Messaging", "Persistence", "Postgres", "SchedulingWorker", "TestSupport", "WorkerRuntime", log,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Transport",
+            ], swiftSettings: strict),
     ]
 )

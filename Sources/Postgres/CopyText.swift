@@ -9,7 +9,8 @@ enum CopyText {
         var chunk: [UInt8] = []
         for (index, row) in rows.enumerated() {
             guard row.count == columnCount else {
-                throw PostgresError(.invalidParameter, "row \(index) has \(row.count) values for \(columnCount) columns")
+                throw PostgresError(
+                    .invalidParameter, "row \(index) has \(row.count) values for \(columnCount) columns")
             }
             for (position, value) in row.enumerated() {
                 if position > 0 { chunk.append(UInt8(ascii: "\t")) }

@@ -62,7 +62,8 @@ package struct Migrator: Sendable {
         guard pending.isEmpty else {
             throw PostgresError(
                 .schemaTooOld,
-                "the database lacks \(pending.count) migration(s), from version \(pending[0].version): run `migrate up`")
+                "the database lacks \(pending.count) migration(s), from version \(pending[0].version): run `migrate up`"
+            )
         }
     }
 

@@ -51,7 +51,9 @@ package struct Notifications: AsyncSequence, Sendable {
                     failures += 1
                     pool.logger.info(
                         "Listening was interrupted",
-                        metadata: [LogKey.channel: "\(channel)", LogKey.error: "\(error)", LogKey.attempt: "\(failures)"])
+                        metadata: [
+                            LogKey.channel: "\(channel)", LogKey.error: "\(error)", LogKey.attempt: "\(failures)",
+                        ])
                     // Full jitter, so that the listeners of many processes do not come back at once.
                     let window = Duration.milliseconds(100 * (1 << Swift.min(failures - 1, 6)))
                     if failures > 1 { try? await Task.sleep(for: window * Double.random(in: 0...1)) }

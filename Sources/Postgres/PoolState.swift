@@ -81,7 +81,8 @@ struct PoolState<Connection: AnyObject, Waiter> {
         // If there is no connection at all, the cause is more use than the symptom.
         if connectionCount == connectingCount, let lastFailure { return [.fail(waiter, lastFailure)] }
         let error = PostgresError(
-            .poolTimeout, "no connection came free in time (\(leased.count) of \(size) in use)", underlying: lastFailure)
+            .poolTimeout, "no connection came free in time (\(leased.count) of \(size) in use)", underlying: lastFailure
+        )
         return [.fail(waiter, error)]
     }
 

@@ -37,7 +37,8 @@ extension PostgresConnection {
                 guard connection.connecting != nil else { return }
                 connection.close(
                     PostgresError(
-                        .timeout, "no connection to \(connection.configuration) in \(connection.configuration.connectTimeout)"
+                        .timeout,
+                        "no connection to \(connection.configuration) in \(connection.configuration.connectTimeout)"
                     ))
             }
         }

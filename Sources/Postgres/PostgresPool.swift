@@ -246,6 +246,9 @@ package final class PostgresPool: Service, Sendable {
 
     var isShutDown: Bool { state.withLock { $0.isShutDown } }
 
+    /// How many callers wait for a connection.
+    package var waitingCount: Int { state.withLock { $0.waiterCount } }
+
     /// How many connections there are, and how many of them are in use.
     package var connectionCounts: (all: Int, inUse: Int) {
         state.withLock { ($0.connectionCount, $0.leased.count) }

@@ -78,9 +78,9 @@ package struct SQL: Sendable, Equatable, ExpressibleByStringInterpolation {
             sql.append(value.postgresParameter)
         }
 
-        /// Binds a value, or NULL.
+        /// Binds a value that may be missing, which becomes NULL.
         ///
-        /// Without this door the compiler warns of every optional as if it were about to become text.
+        /// Apart from the other one because the compiler warns about an optional where it sees no parameter for one.
         package mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
             sql.append(value.postgresParameter)
         }

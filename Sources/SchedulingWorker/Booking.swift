@@ -25,16 +25,14 @@ struct Booking: Sendable {
     /// round takes somebody out of the running, so their number is bounded by the number of candidates.
     func book(at start: Date) async throws -> Outcome {
         let occupied = footprint.occupied(from: start)
-        return try await attempts { excluded in
+        return try await attempts {
             let roster = try await roster(window: occupied, around: start)
-            let groups = roster.groups.map { $0.excluding(excluded) }
-            guard let selection = groups.selection(in: occupied) else { return (roster, nil) }
-            let slot = SlotFinder.Slot(work: footprint.work(from: start), selection: selection)
+            guard let selection = roster.groups.selection(in: occupied) else { return .taken(roster) }
             try await transaction.savepoint { savepoint in
                 try await lock(selection, occupied: occupied, in: savepoint)
                 try await take(selection, occupied: occupied, in: savepoint)
             }
-            return (roster, slot)
+            return .booked(SlotFinder.Slot(work: footprint.work(from: start), selection: selection))
         }
     }
 
@@ -43,17 +41,16 @@ struct Booking: Sendable {
     /// All candidates are locked before the search: many such requests at once would otherwise all find the same time,
     /// and all but one would have searched in vain.
     func bookFirst(in window: Interval, finder: SlotFinder) async throws -> Outcome {
-        try await attempts { excluded in
+        try await attempts {
             try await transaction.savepoint { savepoint in
                 let picture = try await roster(window: window, around: window.start, in: savepoint)
                 _ = try await Resources.lock(picture.memberIDs, in: savepoint)
                 let roster = try await roster(window: window, around: window.start, in: savepoint)
-                let groups = roster.groups.map { $0.excluding(excluded) }
-                guard let slot = finder.slots(startingIn: window, groups: groups, limit: 1).first else {
-                    return (roster, nil)
+                guard let slot = finder.slots(startingIn: window, groups: roster.groups, limit: 1).first else {
+                    return .taken(roster)
                 }
                 try await take(slot.selection, occupied: footprint.occupied(from: slot.work.start), in: savepoint)
-                return (roster, slot)
+                return .booked(slot)
             }
         }
     }
@@ -65,31 +62,21 @@ struct Booking: Sendable {
             in: transaction ?? self.transaction)
     }
 
-    /// A resource that was free in the picture and is taken in fact.
-    private struct Lost: Error {
-        /// Refused by the constraint although the picture showed it free; nil if a new picture will show it taken.
-        var refused: ResourceID?
-    }
+    /// Something was free in the picture and is taken in fact. Whoever took it has committed, so a new picture shows it:
+    /// the runtime's transactions are read committed.
+    private struct Lost: Error {}
 
-    private func attempts(
-        _ attempt: (_ excluded: Set<ResourceID>) async throws -> (Roster, SlotFinder.Slot?)
-    ) async throws -> Outcome {
-        var excluded: Set<ResourceID> = []
-        var rounds = 0
-        while true {
+    private func attempts(_ attempt: () async throws -> Outcome) async throws -> Outcome {
+        for _ in 0..<200 {
             do {
-                let (roster, slot) = try await attempt(excluded)
-                return slot.map(Outcome.booked) ?? .taken(roster)
-            } catch let lost as Lost {
-                if let refused = lost.refused { excluded.insert(refused) }
-                rounds += 1
-                // Resources that are released and taken again all the time could keep it here; then it comes back later.
-                if rounds > 200 {
-                    throw PostgresError(
-                        .server, "candidates were taken by others 200 times over", sqlState: .serializationFailure)
-                }
+                return try await attempt()
+            } catch is Lost {
+                continue
             }
         }
+        // Resources that are released and taken again all the time could keep it here; it comes back later.
+        throw PostgresError(
+            .server, "candidates were taken by others 200 times over", sqlState: .serializationFailure)
     }
 
     /// Waits for other schedulers that deal with the chosen ones, and looks whether they are still free.
@@ -107,7 +94,7 @@ struct Booking: Sendable {
                 try await Allocations.insert(id, during: occupied, for: requirements.subject, in: savepoint)
             } catch let error as PostgresError where error.isOverlap {
                 // Somebody who does not lock was faster. The constraint waited for them to commit.
-                throw Lost(refused: id)
+                throw Lost()
             }
         }
     }

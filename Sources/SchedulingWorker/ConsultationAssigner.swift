@@ -25,6 +25,8 @@ struct ConsultationAssigner: Sendable {
             return .deadLetter(
                 code: "no_rules", detail: "there is no row in consultation_types for \(event.kind.rawValue)")
         }
+        // Otherwise its own other half, whose cancellation is still on its way, would stand in its way.
+        try await Allocations.releaseMerged(into: event.consultation, in: work.transaction)
         let clock = SiteClock(identifier: event.visit.timeZone) ?? companyClock
         let calendar = try await BookingRules.calendar(for: clock, in: work.transaction)
         let hosts = try await estimators(hosting: event)
@@ -95,11 +97,12 @@ struct ConsultationAssigner: Sendable {
         try await ConsultationAssignments.update(event.consultation, to: new, at: work.now, in: work.transaction)
         if old.state != new.state || old.assignee?.id != new.assignee?.id {
             try await ChangeLog.append(
-                try Change(
-                    subject: .consultation(event.consultation), type: .crewChanged,
-                    before: AssignmentRecord(old), after: AssignmentRecord(new), actor: work.context.worker,
-                    source: .scheduler, reason: new.reasons.isEmpty ? nil : new.reasons.joined(separator: " "),
-                    requestID: work.envelope.correlationID),
+                ChangeLogEntry(
+                    at: work.now, subject: .consultation(event.consultation), change: .crewChanged,
+                    before: try ChangeLogEntry.json(AssignmentRecord(old)),
+                    after: try ChangeLogEntry.json(AssignmentRecord(new)), actor: "scheduling", source: .scheduler,
+                    reason: new.reasons.isEmpty ? nil : new.reasons.joined(separator: " "),
+                    requestID: work.envelope.id),
                 in: work.transaction)
         }
         var notice = ConsultationAssignmentEvent(

@@ -28,12 +28,7 @@ struct JobCancellation: Sendable {
                 cancelReason: command.reason),
             at: work.now, in: work.transaction)
         let after = try await work.job(command.job)
-        try await ChangeLog.append(
-            try Change(
-                subject: .job(command.job), type: .canceled, before: old, after: after.view,
-                actor: command.context.actor, source: command.context.source, reason: command.reason,
-                requestID: command.context.requestID),
-            in: work.transaction)
+        try await work.record(.canceled, from: old, to: after.view, asked: command.context, reason: command.reason)
         var event = JobEvent(after)
         event.reason = command.reason
         try await work.publish(.jobCanceled, about: command.job.rawValue, body: event)

@@ -31,17 +31,27 @@ struct JobCreation: Sendable {
             schedule: JobSchedule(state: .scheduled, work: slot.work, crew: slot.lead.id), at: work.now,
             in: work.transaction)
         let job = try await work.job(id)
-        try await ChangeLog.append(
-            try Change(
-                subject: .job(id), type: .created, before: JobView?.none, after: job.view,
-                actor: command.context.actor, source: command.context.source, requestID: command.context.requestID),
-            in: work.transaction)
+        try await work.record(.created, from: nil, to: job.view, asked: command.context)
         try await work.publish(.jobScheduled, about: id.rawValue, body: JobEvent(job))
         return try await work.finish(command.context, httpStatus: 201, job.view)
     }
 }
 
 extension Work {
+    /// Writes a change of a job that a command asked for.
+    func record(
+        _ change: ChangeType, from before: JobView?, to after: JobView, asked command: CommandContext,
+        reason: String? = nil
+    ) async throws {
+        try await ChangeLog.append(
+            ChangeLogEntry(
+                at: now, subject: .job(after.id), change: change,
+                before: try before.map { try ChangeLogEntry.json($0) },
+                after: try ChangeLogEntry.json(after), actor: command.actor, source: command.source, reason: reason,
+                requestID: command.requestID),
+            in: transaction)
+    }
+
     /// A job that must be there, as the transaction sees it now.
     func job(_ id: JobID) async throws -> JobRecord {
         guard let job = try await JobRows.find(id, in: transaction) else { throw Problem.notFound("job") }

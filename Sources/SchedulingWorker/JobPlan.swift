@@ -91,7 +91,8 @@ struct JobPlan: Sendable {
     /// When alternatives to `start` may start.
     func alternativesWindow(around start: Date) -> Interval {
         let day: TimeInterval = 86400
-        let near = min(max(start, now), now + Double(Self.horizonDays) * day)
-        return Interval(start: max(now, near - 7 * day), end: near + 14 * day)
+        let horizon = now + Double(Self.horizonDays) * day
+        let near = min(max(start, now), horizon)
+        return Interval(start: max(now, near - 7 * day), end: min(near + 14 * day, horizon))
     }
 }

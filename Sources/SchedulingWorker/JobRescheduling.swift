@@ -42,12 +42,7 @@ struct JobRescheduling: Sendable {
             command.job, schedule: JobSchedule(state: state, work: slot.work, crew: slot.lead.id), at: work.now,
             in: work.transaction)
         let after = try await work.job(command.job)
-        try await ChangeLog.append(
-            try Change(
-                subject: .job(command.job), type: .rescheduled, before: old, after: after.view,
-                actor: command.context.actor, source: command.context.source, reason: command.reason,
-                requestID: command.context.requestID),
-            in: work.transaction)
+        try await work.record(.rescheduled, from: old, to: after.view, asked: command.context, reason: command.reason)
         var event = JobEvent(after)
         event.previousVisit = Visit(startsAt: old.startsAt, endsAt: old.endsAt, timeZone: old.timeZone)
         event.previousCrew = before.crew?.id == after.crew?.id ? nil : before.crew

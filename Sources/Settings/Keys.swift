@@ -107,6 +107,8 @@ package enum Keys {
         "NEFF_MAIL_REPLY_TO", "Where answers to our mail go; the sender if not set.", format: "Name <address>")
     package static let officePhone = SettingKey<String>.text(
         "NEFF_OFFICE_PHONE", "The number that mail tells people to call.", default: "the office")
+    package static let officeEmail = SettingKey<String>.text(
+        "NEFF_OFFICE_EMAIL", "Where the office reads of bookings that nobody can go to.", format: "address")
     package static let ambiguousMail = SettingKey<AmbiguousMail>.choice(
         "NEFF_AMBIGUOUS_MAIL", "What is done with a mail cut off while the server was taking it.", default: .resend)
     package static let stateDirectory = SettingKey<String>.text(
@@ -123,6 +125,6 @@ package enum Keys {
         concurrency.described(), prefetch.described(), batch.described(), handlerTimeout.described(),
         drainTimeout.described(), maxAttempts.described(), retryTiers.described(), siteTimeZone.described(),
         rescheduleWait.described(), smtpURL.described(), mailFrom.described(), mailReplyTo.described(isOptional: true),
-        officePhone.described(), ambiguousMail.described(), stateDirectory.described(),
+        officePhone.described(), officeEmail.described(isOptional: true), ambiguousMail.described(), stateDirectory.described(),
     ]
 }

@@ -16,6 +16,8 @@ package struct Settings: Sendable {
         self.values = values
         let known = Set(Keys.all.map(\.name)).union(Self.foreignNames).union([Self.fileKey])
         for name in values.keys.sorted() where name.hasPrefix("NEFF_") && !known.contains(name) {
+            // Passwords of broker users, one for each role of the topology.
+            if name.hasPrefix("NEFF_BROKER_PASSWORD_") { continue }
             throw SettingsError(name: name, problem: "is not a setting", hint: Self.closest(to: name, in: known))
         }
     }

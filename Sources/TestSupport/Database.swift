@@ -60,11 +60,14 @@ package struct DatabaseServer: Sendable {
     /// Drops what processes left behind that are gone.
     func dropLeftovers() async throws {
         let rows = try await run(
-            "select datname from pg_database where datname like 'neff\\_template\\_%' or datname like 'neff\\_scratch\\_%'")
+            "select datname from pg_database where datname like 'neff\\_template\\_%' or datname like 'neff\\_scratch\\_%'"
+        )
         for row in rows {
             let name = try row.decode("datname", as: String.self)
             let parts = name.split(separator: "_")
-            guard parts.count == 4, let process = pid_t(parts[2]), kill(process, 0) == -1, errno == ESRCH else { continue }
+            guard parts.count == 4, let process = pid_t(parts[2]), kill(process, 0) == -1, errno == ESRCH else {
+                continue
+            }
             try? await drop(name)
         }
     }

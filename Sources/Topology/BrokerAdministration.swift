@@ -9,8 +9,11 @@ package protocol BrokerAdministration: Sendable {
 
 /// A broker as it was found.
 package struct BrokerSurvey: Sendable, Hashable {
+    /// The broker's version.
     package var version: BrokerVersion
+    /// The virtual host that was looked at.
     package var virtualHost: String
+    /// Whether it exists; if not, the rest is empty.
     package var virtualHostExists: Bool
     /// What the virtual host holds; queues have no role here.
     package var state: BrokerState
@@ -18,7 +21,12 @@ package struct BrokerSurvey: Sendable, Hashable {
     package var alarms: [String]
     /// Names of the feature flags that are on.
     package var featureFlags: Set<String>
-    /// The settings the broker says it applies, by queue, operator policies included.
+    /// The name of the policy in effect, by queue.
+    package var attachedPolicies: [String: String]
+    /// Operator policies by name. They are merged into the policy in effect: of two limits the smaller one counts.
+    package var operatorPolicies: [String: Policy]
+    /// The settings in effect, by queue, operator policies included. These are statistics: a quorum queue reports them
+    /// every 5 seconds, so a new queue has none yet and a changed one the old ones.
     package var effectivePolicies: [String: Arguments]
     /// `running`, `minority`, `down`, ... by queue, where the broker says it.
     package var queueStates: [String: String]
@@ -31,6 +39,8 @@ package struct BrokerSurvey: Sendable, Hashable {
         state = BrokerState()
         alarms = []
         featureFlags = ["quorum_queue", "stream_queue"]
+        attachedPolicies = [:]
+        operatorPolicies = [:]
         effectivePolicies = [:]
         queueStates = [:]
     }

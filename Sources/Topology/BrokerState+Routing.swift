@@ -33,6 +33,7 @@ extension BrokerState {
     /// Where an exchange sends what no binding takes.
     func alternateExchange(of exchange: String) -> String? {
         exchanges[exchange]?.arguments["alternate-exchange"]?.string
-            ?? effectivePolicy(ofExchange: exchange)?.policy.definition["alternate-exchange"]?.string
+            ?? PolicyIndex(self).policies(matchingExchange: exchange).first?.policy.definition["alternate-exchange"]?
+            .string
     }
 }

@@ -50,6 +50,12 @@ package struct ManagementAPI: BrokerAdministration {
         return survey
     }
 
+    private struct QueueFacts: Decodable {
+        let name: String
+        let policy: String?
+        let state: String?
+    }
+
     private func surveyVirtualHost(_ survey: inout BrokerSurvey) async throws(TopologyError) {
         let exchanges: [ExchangeEntry] = try await get("exchanges/\(host)")
         for entry in exchanges {
@@ -61,8 +67,15 @@ package struct ManagementAPI: BrokerAdministration {
             guard let name = entry.name else { continue }
             survey.state.queues[name] = entry.queue
             survey.effectivePolicies[name] = entry.effectivePolicyDefinition?.wrappedValue
-            survey.queueStates[name] = entry.state
         }
+        // Without statistics the answer comes from the broker's metadata and is never late.
+        let facts: [QueueFacts] = try await get("queues/\(host)?disable_stats=true&enable_queue_totals=true")
+        for entry in facts {
+            survey.attachedPolicies[entry.name] = entry.policy
+            survey.queueStates[entry.name] = entry.state
+        }
+        let operatorPolicies: [PolicyEntry] = try await get("operator-policies/\(host)")
+        for entry in operatorPolicies { survey.operatorPolicies[entry.name ?? ""] = entry.policy }
         let bindings: [BindingEntry] = try await get("bindings/\(host)")
         survey.state.bindings = Set(bindings.filter { !$0.source.isEmpty }.map(\.binding))
         let policies: [PolicyEntry] = try await get("policies/\(host)")

@@ -43,11 +43,10 @@ struct QueueEntry: Codable {
     @LenientArguments var arguments: Arguments
     /// Only in answers.
     var exclusive: Bool?
-    var state: String?
     var effectivePolicyDefinition: LenientArguments?
 
     enum CodingKeys: String, CodingKey {
-        case vhost, name, durable, arguments, exclusive, state
+        case vhost, name, durable, arguments, exclusive
         case autoDelete = "auto_delete"
         case effectivePolicyDefinition = "effective_policy_definition"
     }

@@ -102,9 +102,10 @@ package struct Plan: Sendable, Hashable {
         for name in found.exchanges.keys.sorted() where wanted.exchanges[name] == nil {
             foreign("exchange \(name)", "it is not in the topology file", "delete it if nobody publishes to it")
         }
+        let index = PolicyIndex(found)
         for (name, policy) in found.policies.sorted(by: { $0.key < $1.key }) where wanted.policies[name] == nil {
             let queues = wanted.queues.keys.filter { queue in
-                found.policies(matchingQueue: queue).contains { $0.name == name }
+                index.policies(matchingQueue: queue).contains { $0.name == name }
             }
             if queues.isEmpty {
                 foreign("policy \(name)", "it is not in the topology file", "delete it if nobody needs it")

@@ -1,7 +1,7 @@
 // Where messages go when they die: every hop safe, no hop missing, no circle.
 extension StaticCheck {
     func deadLetterFindings(_ name: String, _ role: Queue.Role) -> [Finding] {
-        let settings = state.settings(of: name)
+        let settings = policies.settings(of: name)
         guard let exchange = settings.deadLetterExchange else {
             if role == .terminal { return [] }
             return [
@@ -81,7 +81,7 @@ extension StaticCheck {
     private func deathEdges(where isCounted: (String) -> Bool) -> Edges {
         var edges: Edges = [:]
         for (name, queue) in state.queues {
-            let settings = state.settings(of: name)
+            let settings = policies.settings(of: name)
             guard let exchange = settings.deadLetterExchange else { continue }
             var reasons: [String] = []
             if settings.messageTTL != nil { reasons.append("expired") }

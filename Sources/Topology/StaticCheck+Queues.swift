@@ -18,7 +18,7 @@ extension StaticCheck {
     }
 
     func lengthFindings(_ name: String) -> [Finding] {
-        let settings = state.settings(of: name)
+        let settings = policies.settings(of: name)
         if settings.maxLength == nil, settings.maxLengthBytes == nil {
             return [
                 Finding(
@@ -47,7 +47,7 @@ extension StaticCheck {
     }
 
     func deliveryLimitFindings(_ name: String, _ role: Queue.Role) -> [Finding] {
-        let limit = state.settings(of: name).deliveryLimit
+        let limit = policies.settings(of: name).deliveryLimit
         if let limit, limit < 0, version < BrokerVersion(4, 0) {
             return [
                 Finding(
@@ -70,7 +70,7 @@ extension StaticCheck {
     }
 
     func roleFindings(_ name: String, _ role: Queue.Role) -> [Finding] {
-        let settings = state.settings(of: name)
+        let settings = policies.settings(of: name)
         switch role {
         case .work:
             guard settings.messageTTL != nil else { return [] }

@@ -15,7 +15,7 @@ extension StaticCheck {
         var found: [Finding] = []
         var used: Set<String> = []
         for (name, queue) in state.queues where queue.role != nil {
-            let matching = state.policies(matchingQueue: name)
+            let matching = policies.policies(matchingQueue: name)
             used.formUnion(matching.map(\.name))
             found += overlap("queue \(name)", matching)
             for key in (matching.first?.policy.definition ?? [:]).keys.sorted() {
@@ -27,7 +27,7 @@ extension StaticCheck {
             }
         }
         for name in state.exchanges.keys {
-            let matching = state.policies(matchingExchange: name)
+            let matching = policies.policies(matchingExchange: name)
             used.formUnion(matching.map(\.name))
             found += overlap("exchange \(name)", matching)
         }
@@ -61,7 +61,7 @@ extension StaticCheck {
         return []
     }
 
-    private func overlap(_ subject: String, _ matching: [BrokerState.NamedPolicy]) -> [Finding] {
+    private func overlap(_ subject: String, _ matching: [PolicyIndex.NamedPolicy]) -> [Finding] {
         guard matching.count > 1 else { return [] }
         let rest = matching.dropFirst().map(\.name).joined(separator: ", ")
         return [

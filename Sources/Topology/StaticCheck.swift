@@ -2,14 +2,16 @@
 ///
 /// Only queues with a role are judged; what else lives in the virtual host is somebody else's, though it counts where
 /// messages could go.
-package struct StaticCheck: Sendable {
+package struct StaticCheck {
     let state: BrokerState
     let version: BrokerVersion
+    let policies: PolicyIndex
 
     /// Checks a state as a broker of this version would treat it.
     package init(_ state: BrokerState, version: BrokerVersion) {
         self.state = state
         self.version = version
+        policies = PolicyIndex(state)
     }
 
     /// Everything found, errors first; empty for a sound topology.

@@ -43,8 +43,16 @@ package struct TopologyDeployment: Sendable {
     }
 
     /// Compares the broker with the file and judges its health. Changes nothing.
-    package func verify() async throws(TopologyError) -> Verification {
-        let survey = try await broker.survey()
+    /// - Parameter patience: how long to wait for statistics that still show a policy from before its last change; a
+    ///   queue reports them every 5 seconds.
+    package func verify(patience: Duration = .seconds(15)) async throws(TopologyError) -> Verification {
+        let deadline = ContinuousClock.now + patience
+        var survey = try await broker.survey()
+        while survey.isLagging, ContinuousClock.now < deadline, !Task.isCancelled {
+            // A cancelled wait only means that the late statistics are judged as they are.
+            try? await Task.sleep(for: .milliseconds(500))
+            survey = try await broker.survey()
+        }
         return Verification(document: document, wanted: try wanted(for: survey), survey: survey)
     }
 

@@ -32,6 +32,22 @@ package struct Verification: Sendable, Hashable, CustomStringConvertible {
             + "\(wanted.policies.count) policies in virtual host \(survey.virtualHost), RabbitMQ \(survey.version)"
     }
 
+    /// The same verdict with the canary's journey added: a hop that failed is an error.
+    package func including(_ canary: Canary.Result) -> Verification {
+        let failed = canary.hops.filter { $0.problem != nil }.map { hop in
+            Finding(
+                .canary, "canary, \(hop.name)", hop.problem ?? "it failed",
+                remedy: "run verify without the canary to see what differs from the file, then look at the broker's log"
+            )
+        }
+        return Verification(findings: (findings + failed).ranked, scope: scope)
+    }
+
+    private init(findings: [Finding], scope: String) {
+        self.findings = findings
+        self.scope = scope
+    }
+
     package var description: String {
         guard !findings.isEmpty else { return "ok: \(scope)" }
         let errors = findings.count { $0.severity == .error }
@@ -87,17 +103,33 @@ package struct Verification: Sendable, Hashable, CustomStringConvertible {
 
     /// The policy that is set and the policy that takes effect are two things.
     private static func effective(_ wanted: BrokerState, _ survey: BrokerSurvey) -> [Finding] {
+        var operators = BrokerState()
+        operators.queues = survey.state.queues
+        operators.policies = survey.operatorPolicies
+        let operatorIndex = PolicyIndex(operators)
         var found: [Finding] = []
+        func overridden(_ queue: String, _ problem: String, _ remedy: String) {
+            found.append(Finding(.overridden, "queue \(queue)", problem, remedy: remedy))
+        }
         for name in wanted.queues.keys.sorted() where survey.state.queues[name] != nil {
-            let policy = wanted.effectivePolicy(ofQueue: name)?.policy.definition ?? [:]
-            if let effective = survey.effectivePolicies[name], effective != policy {
-                let winner = survey.state.effectivePolicy(ofQueue: name)?.name ?? "none"
-                found.append(
-                    Finding(
-                        .overridden, "queue \(name)",
-                        "the policy in effect is \(winner) with \(ArgumentValue.table(effective)), wanted is "
-                            + "\(ArgumentValue.table(policy))",
-                        remedy: "clear the other policy (or operator policy), or run topology apply"))
+            let policy = "queue.\(name)"
+            if let attached = survey.attachedPolicies[name], attached != policy {
+                overridden(
+                    name, "the policy in effect is \(attached), and nothing of \(policy) counts",
+                    "rabbitmqctl clear_policy \(attached), or run topology apply")
+            }
+            if let other = operatorIndex.policies(matchingQueue: name).first {
+                overridden(
+                    name,
+                    "the operator policy \(other.name) is mixed in: \(ArgumentValue.table(other.policy.definition))",
+                    "rabbitmqctl clear_operator_policy \(other.name)")
+            } else if let effective = survey.effectivePolicies[name], survey.attachedPolicies[name] ?? policy == policy,
+                let definition = wanted.policies[policy]?.definition, effective != definition
+            {
+                overridden(
+                    name,
+                    "in effect is \(ArgumentValue.table(effective)), wanted is \(ArgumentValue.table(definition))",
+                    "run topology apply; if this stays, restart the queue's nodes one by one")
             }
             if let state = survey.queueStates[name], !["running", "flow", "idle"].contains(state) {
                 found.append(

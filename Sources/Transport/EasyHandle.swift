@@ -80,8 +80,12 @@ final class EasyHandle {
         return ccurl_get_long(raw, info, &value) == CURLE_OK ? value : 0
     }
 
-    /// What the library said about the failure; empty if it said nothing.
-    var errorText: String { String(cString: errorBuffer) }
+    /// What the library says about a failure: its own sentence, which names hosts and ports but no credentials, or else the
+    /// fixed text for the code. At most 200 characters, in one line.
+    func explanation(of code: CURLcode) -> String {
+        let text = HeaderText.clean(String(cString: errorBuffer), maxCharacters: 200)
+        return text.isEmpty ? Curl.text(code) : text
+    }
 
     private func freeLists() {
         for list in lists { curl_slist_free_all(list) }

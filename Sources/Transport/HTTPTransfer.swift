@@ -181,21 +181,21 @@ final class HTTPTransfer: Transfer {
         TransportError(code: code, message: message, mayHaveBeenSent: timesSent > 0)
     }
 
-    /// The library's own sentence may quote the URL, so only its fixed text for the code is kept.
+    /// The library's own sentence is kept where it is about the connection; elsewhere it may quote what the server sent.
     private func error(_ code: CURLcode, _ easy: EasyHandle) -> TransportError {
         if isTooLarge { return failure(.tooLarge, "the answer is larger than allowed") }
         let text = Curl.text(code)
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
-            return failure(.resolve, text)
+            return failure(.resolve, easy.explanation(of: code))
         case CURLE_COULDNT_CONNECT:
-            return failure(.connect, text)
+            return failure(.connect, easy.explanation(of: code))
         case CURLE_OPERATION_TIMEDOUT:
             return failure(.timeout, timesSent > 0 ? "no complete answer in time" : "no connection in time")
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
             CURLE_USE_SSL_FAILED, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CRL_BADFILE, CURLE_SSL_ISSUER_ERROR,
             CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_ENGINE_INITFAILED:
-            return failure(.tls, text)
+            return failure(.tls, easy.explanation(of: code))
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
             // Once something was sent, it is the answer: not HTTP, or a redirect to another protocol.
             return failure(timesSent == 0 ? .invalidRequest : .protocol, text)

@@ -25,6 +25,8 @@ final class SMTPTransfer: Transfer {
     private var lines: [String] = []
     /// The last complete reply at this stage.
     private var reply: SMTPReply?
+    /// Whether the server introduced itself in this transfer; it does not on a kept connection.
+    private var hasGreeting = false
     /// Set when libcurl says goodbye, within the transfer if it failed: what comes after is not about the message.
     private var isOver = false
     private weak var easy: EasyHandle?
@@ -178,7 +180,10 @@ final class SMTPTransfer: Transfer {
         guard let line = SMTPReply.line(String(decoding: text, as: UTF8.self)) else { return }
         if lines.count < Self.maxReplyLines { lines.append(line.text) }
         guard line.isLast else { return }
-        if stage == .connect { stage = .greeting }
+        if stage == .connect {
+            stage = .greeting
+            hasGreeting = true
+        }
         let complete = SMTPReply(code: line.code, text: lines.joined(separator: " "))
         lines.removeAll()
         reply = complete
@@ -202,11 +207,8 @@ final class SMTPTransfer: Transfer {
         case .finished(CURLE_ABORTED_BY_CALLBACK):
             return SMTPOutcome(result: .failure(stopped("the task was cancelled")))
         case .finished(let code):
-            let isReused = easy.long(CURLINFO_NUM_CONNECTS) == 0 && easy.long(CURLINFO_PRIMARY_PORT) != 0
-            let isGone = reply == nil || reply?.code == 421 || stage == .data && reply?.code == 354
             return SMTPOutcome(
-                result: .failure(failure(code)),
-                mayBeRepeated: isReused && isGone && stage != .message && code != CURLE_OPERATION_TIMEDOUT)
+                result: .failure(failure(code, easy)), mayBeRepeated: wasKeptConnectionDead(code, easy))
         case .refused(let code):
             return SMTPOutcome(
                 result: .failure(SMTPError(class: .configuration(code: 0), stage: .connect, message: Curl.text(code))))
@@ -217,15 +219,25 @@ final class SMTPTransfer: Transfer {
         }
     }
 
+    /// Whether a kept connection (no greeting was read and none was opened) ended without an answer, or with the 421 that
+    /// servers say on idle ones, before the message was complete.
+    private func wasKeptConnectionDead(_ code: CURLcode, _ easy: EasyHandle) -> Bool {
+        guard !hasGreeting, easy.long(CURLINFO_NUM_CONNECTS) == 0, stage != .message else { return false }
+        guard ![CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_OPERATION_TIMEDOUT].contains(code) else {
+            return false
+        }
+        return reply == nil || reply?.code == 421 || stage == .data && reply?.code == 354
+    }
+
     private func stopped(_ message: String) -> SMTPError {
         SMTPError(class: stage == .message ? .ambiguous : .cancelled, stage: stage, message: message)
     }
 
-    private func failure(_ code: CURLcode) -> SMTPError {
+    private func failure(_ code: CURLcode, _ easy: EasyHandle) -> SMTPError {
         let kind = SMTPError.classify(
             curlCode: Int(code.rawValue), stage: stage, replyCode: reply?.code ?? 0, enhancedCode: reply?.enhancedCode)
         return SMTPError(
             class: kind, stage: stage, replyCode: reply?.code ?? 0, enhancedCode: reply?.enhancedCode,
-            replyText: reply?.text ?? "", message: Curl.text(code))
+            replyText: reply?.text ?? "", message: easy.explanation(of: code))
     }
 }

@@ -68,7 +68,7 @@ actor TransferLoop {
     }
 
     isolated deinit {
-        for id in active.keys { end(id, .closed) }
+        // No transfer is under way: its caller would keep this object.
         spare.removeAll()
         multi?.close()
         thread.stop()

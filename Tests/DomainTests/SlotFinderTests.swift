@@ -110,7 +110,7 @@ import Testing
             members: [candidate("C", loadMinutes: 30), candidate("B"), candidate("A"), candidate("D", preference: 0)])
         #expect(group.members.map(\.assignee.name) == ["D", "A", "B", "C"])
         #expect([group].selection(in: wanted)?.members.map(\.assignee.name) == ["D"])
-        #expect([group.excluding([candidate("D").assignee.id])].selection(in: wanted)?.members[0].assignee.name == "A")
+        #expect(group.only(candidate("B").assignee.id).members.map(\.assignee.name) == ["B"])
     }
 
     @Test func whoTouchesTheWantedTimeIsFree() {

@@ -29,7 +29,7 @@ final class Installation: Sendable {
     static func with(
         settings: [String: String] = [:], _ body: (Installation) async throws -> Void
     ) async throws {
-        try await withScratchDatabase(migrations: Migrations.all) { pool in
+        try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             try await withVirtualHost { broker in
                 let installation = try await Installation(pool: pool, broker: broker, settings: settings)
                 do {
@@ -176,7 +176,8 @@ final class Installation: Sendable {
         let files = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
         for file in files where file.pathExtension == "log" {
             let lines = ((try? String(contentsOf: file, encoding: .utf8)) ?? "").split(separator: "\n").suffix(12)
-            FileHandle.standardError.write(Data("--- \(file.lastPathComponent)\n\(lines.joined(separator: "\n"))\n".utf8))
+            FileHandle.standardError.write(
+                Data("--- \(file.lastPathComponent)\n\(lines.joined(separator: "\n"))\n".utf8))
         }
     }
 

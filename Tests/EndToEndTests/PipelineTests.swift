@@ -16,7 +16,8 @@ import Transport
                 ingress: neff.ingress, apiKey: key.trimmingCharacters(in: .whitespacesAndNewlines),
                 signingKey: neff.signingKey)
             var day = Day(
-                target: target, http: neff.http, run: String(neff.mailDomain.prefix(12)), now: Date()) { _ in }
+                target: target, http: neff.http, run: String(neff.mailDomain.prefix(12)), now: Date()
+            ) { _ in }
             let plan = try await day.play()
             var mistakes: [String] = []
             let addsUp = try await neff.eventually(within: .seconds(90)) {
@@ -137,7 +138,8 @@ private final class Bookings: Sendable {
             let email = "customer-\(index)@\(neff.mailDomain)"
             let booking = account.book(
                 .residential, name: "Customer \(index)", email: email,
-                at: calendar.businessDay(2 + index / 4, hour: 8 + 2 * (index % 4)), address: "1 Orchard Hill Rd", host: host)
+                at: calendar.businessDay(2 + index / 4, hour: 8 + 2 * (index % 4)), address: "1 Orchard Hill Rd",
+                host: host)
             emails.append(email)
             deliveries.append(account.created(booking))
         }
@@ -165,7 +167,8 @@ private final class Bookings: Sendable {
     /// Waits until nothing moves, and counts effects and mails of every booking.
     func expectOneEffectAndOneMailEach() async throws {
         let isSettled = try await neff.eventually(within: .seconds(180)) {
-            let consultations: Int = try await self.neff.pool.query("select count(*) as count from consultations")[0]["count"]
+            let consultations: Int = try await self.neff.pool.query("select count(*) as count from consultations")[0][
+                "count"]
             let sent: Int = try await self.neff.pool.query(
                 """
                 select count(*) as count from notifications

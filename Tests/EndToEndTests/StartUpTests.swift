@@ -17,13 +17,16 @@ import Testing
             testDescription: "missing key", arguments: ["worker", "sync"], settings: ["AMQP_URL": .some(nil)], code: 78,
             mentions: "AMQP_URL is not set"),
         Case(
-            testDescription: "unknown key", arguments: ["ingress"], settings: ["NEFF_HTP_ADDRESS": "127.0.0.1:1"], code: 78,
+            testDescription: "unknown key", arguments: ["ingress"], settings: ["NEFF_HTP_ADDRESS": "127.0.0.1:1"],
+            code: 78,
             mentions: "NEFF_HTTP_ADDRESS"),
         Case(
-            testDescription: "wrong URL", arguments: ["worker", "sync"], settings: ["DATABASE_URL": "mysql://localhost/x"],
+            testDescription: "wrong URL", arguments: ["worker", "sync"],
+            settings: ["DATABASE_URL": "mysql://localhost/x"],
             code: 78, mentions: "DATABASE_URL"),
         Case(
-            testDescription: "broken AMQP URL", arguments: ["ingress"], settings: ["AMQP_URL": "http://localhost"], code: 78,
+            testDescription: "broken AMQP URL", arguments: ["ingress"], settings: ["AMQP_URL": "http://localhost"],
+            code: 78,
             mentions: "AMQP_URL"),
         Case(
             testDescription: "unreachable broker", arguments: ["worker", "sync"],

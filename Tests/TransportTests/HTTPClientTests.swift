@@ -124,6 +124,37 @@ func failure(_ client: HTTPClient, _ request: HTTPRequest) async -> TransportErr
         }
     }
 
+    @Test func credentialsStayWithTheFirstHost() async throws {
+        let other = try ScriptedHTTPServer { _, connection in
+            connection.write(ScriptedHTTPServer.answer("200 OK"))
+        }
+        defer { other.stop() }
+        try await Self.withServer { _, connection in
+            connection.write(ScriptedHTTPServer.answer("302 Found", headers: ["Location: \(other.url())"]))
+        } _: { server, client in
+            let bearer = HTTPRequest(url: server.url(), headers: ["Authorization": "Bearer s"], followsRedirects: true)
+            let basic = HTTPRequest(
+                url: server.url(), followsRedirects: true, basicAuth: .init(user: "neff", password: "s"))
+            for request in [bearer, basic] {
+                let response = try await client.send(request)
+                #expect(response.status == 200)
+            }
+            #expect(server.requests.allSatisfy { $0.header("Authorization") != nil })
+            #expect(other.requests.count == 2 && other.requests.allSatisfy { $0.header("Authorization") == nil })
+        }
+    }
+
+    @Test func aTrickleDoesNotOutliveTheDeadline() async throws {
+        try await Self.withServer { _, connection in
+            connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while connection.write("x") { usleep(10_000) }
+            return false
+        } _: { server, client in
+            let error = await failure(client, HTTPRequest(url: server.url(), timeout: .milliseconds(300)))
+            #expect(error?.code == .timeout)
+        }
+    }
+
     @Test func aRedirectLoopEnds() async throws {
         try await Self.withServer { _, connection in
             connection.write(ScriptedHTTPServer.answer("307 Again", headers: ["Location: /"]))

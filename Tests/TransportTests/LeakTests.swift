@@ -14,6 +14,9 @@ import Transport
         return count
     }
 
+    /// Sanitizers keep freed memory on purpose, so growth says nothing under them.
+    private static let isSanitized = dlsym(nil, "__tsan_init") != nil || dlsym(nil, "__asan_init") != nil
+
     private static func residentKilobytes() throws -> Int {
         let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
@@ -63,7 +66,7 @@ import Transport
         let after = try Self.residentKilobytes()
         #expect(await client.openConnections <= 8)
         // 10,000 easy handles would be 200 MB, 10,000 answers a few.
-        #expect(after - before < 40_000, "grew by \(after - before) KiB")
+        #expect(after - before < 40_000 || Self.isSanitized, "grew by \(after - before) KiB")
         await client.close()
         #expect(try Self.connections(to: Int(server.url().split(separator: ":")[2].dropLast()) ?? 0) == 0)
     }
@@ -104,7 +107,7 @@ import Transport
         let before = try Self.residentKilobytes()
         let accepted = await client.send(mails).count { (try? $0.result.get()) != nil }
         #expect(accepted == 1_800)
-        #expect(try Self.residentKilobytes() - before < 60_000)
+        #expect(try Self.residentKilobytes() - before < 60_000 || Self.isSanitized)
         #expect(try Self.connections(to: server.port) <= 4)
         await client.close()
         #expect(try Self.connections(to: server.port) == 0)

@@ -5,11 +5,18 @@ import Transport
 /// Against the SMTP server of `scripts/services`: STARTTLS and AUTH required, every accepted message kept.
 @Suite(.timeLimit(.minutes(1))) struct RealSMTPServerTests {
     private struct Stored: Decodable {
-        let rcpt_tos: [String]
-        let mail_from: String
-        let message_id: String?
+        let recipients: [String]
+        let sender: String
+        let messageID: String?
         let authenticated: Bool
         let data: String
+
+        private enum CodingKeys: String, CodingKey {
+            case authenticated, data
+            case recipients = "rcpt_tos"
+            case sender = "mail_from"
+            case messageID = "message_id"
+        }
     }
 
     private static func setting(_ name: String) throws -> String {
@@ -22,7 +29,7 @@ import Transport
         let path = try setting("NEFF_SMTP_MAILBOX")
         let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
         return try lines.map { try JSONDecoder().decode(Stored.self, from: Data($0.utf8)) }
-            .filter { $0.message_id == "<\(messageID)>" }
+            .filter { $0.messageID == "<\(messageID)>" }
     }
 
     private static func uniqueMail(to address: String = "pat@example.test") throws -> Mail {
@@ -43,7 +50,7 @@ import Transport
         let found = try Self.stored(mail.messageID)
         #expect(found.count == 1)
         #expect(found.first?.data == String(decoding: mail.rendered(), as: UTF8.self))
-        #expect(found.first?.rcpt_tos == ["pat@example.test"] && found.first?.mail_from == "office@neff.test")
+        #expect(found.first?.recipients == ["pat@example.test"] && found.first?.sender == "office@neff.test")
         #expect(found.first?.authenticated == true)
         await client.close()
     }

@@ -61,7 +61,6 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         Row(.greeting, .replyAndClose("554 5.3.2 no mail here"), .configuration(code: 554), reply: 554),
         Row(.greeting, .close, .transient(code: 0)),
         Row(.greeting, .reset, .transient(code: 0)),
-        Row(.greeting, .reply("SSH-2.0-OpenSSH_9.2"), .transient(code: 0)),
         Row(.hello, .close, .transient(code: 0)),
         Row(.authentication, .reply("535 5.7.8 bad credentials"), .configuration(code: 535), reply: 535),
         Row(.authentication, .reply("454 4.7.0 try later"), .transient(code: 454), reply: 454),
@@ -178,6 +177,18 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         let mail = try testMail()
         let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
         #expect(error?.class == .transient(code: 0))
+        await client.close()
+    }
+
+    @Test func aServerThatSpeaksSomethingElseIsTransient() async throws {
+        let server = try ScriptedSMTPServer { event in
+            event.moment == .greeting ? .reply("SSH-2.0-OpenSSH_9.2") : nil
+        }
+        defer { server.stop() }
+        let client = try makeClient(server.url(options: "&timeout_ms=300"))
+        let mail = try testMail()
+        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
+        #expect(error?.class == .transient(code: 0) && error?.stage == .connect)
         await client.close()
     }
 

@@ -1,6 +1,6 @@
 import ArgumentParser
+import Domain
 import Foundation
-import Messaging
 import Persistence
 import Postgres
 import Settings
@@ -15,7 +15,8 @@ struct KeysCommand: AsyncParsableCommand {
             abstract: "Make a key. It is printed once, alone, and cannot be shown again; only its digest is stored.")
 
         @Option(help: "Whose key it is; appears in the change log.") var name: String
-        @Option(help: "What it may do: \(KeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role: KeyRole
+        @Option(help: "What it may do: \(ApiKeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role:
+            ApiKeyRole
         @Option(help: "Days until it expires; without it, the key lasts until it is revoked.") var days: Int?
 
         func validate() throws {
@@ -25,10 +26,10 @@ struct KeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             let expiry = days.map { Date().addingTimeInterval(Double($0) * 86_400) }
-            let key = try await Database.with("keys") { pool in
+            let (_, secret) = try await Database.with("keys") { pool in
                 try await ApiKeyRepository(pool: pool).create(name: name, role: role, expiresAt: expiry)
             }
-            print(key.secret)
+            print(secret.text)
         }
     }
 
@@ -40,17 +41,17 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             let keys = try await Database.with("keys") { pool in try await ApiKeyRepository(pool: pool).list() }
             if json {
-                try Output.json(keys)
+                try Output.json(keys.map(KeyView.init))
                 return
             }
-            var table = Table("PREFIX", "NAME", "ROLE", "STATE", "CREATED", "LAST USED")
+            var table = Table("ID", "BEGINS", "NAME", "ROLE", "STATE", "CREATED", "LAST USED")
             for key in keys {
                 let state =
                     if key.revokedAt != nil { "revoked" } else if let expiry = key.expiresAt {
                         expiry < Date() ? "expired" : "until \(Output.time(expiry))"
                     } else { "active" }
                 table.add(
-                    key.prefix, key.name, key.role.rawValue, state, Output.time(key.createdAt),
+                    key.id.rawValue, key.prefix, key.name, key.role.rawValue, state, Output.time(key.createdAt),
                     key.lastUsedAt.map(Output.time) ?? "never")
             }
             table.print()
@@ -61,14 +62,38 @@ struct KeysCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Revoke a key. Running ingresses honour it within 30 seconds.")
 
-        @Argument(help: "The key's prefix, as `neff keys list` shows it.") var prefix: String
+        @Argument(help: "The key's id, as `neff keys list` shows it.") var id: String
 
         func run() async throws {
-            let revoked = try await Database.with("keys") { pool in
-                try await ApiKeyRepository(pool: pool).revoke(prefix: prefix)
-            }
-            guard revoked else { throw Failure(.data, "There is no active key with the prefix \(prefix).") }
-            print("revoked \(prefix)")
+            guard let id = ApiKeyID(rawValue: id) else { throw Failure(.usage, "\(id) is not the id of a key") }
+            let key = try await Database.with("keys") { pool in try await ApiKeyRepository(pool: pool).revoke(id) }
+            guard let key else { throw Failure(.data, "There is no key \(id).") }
+            print("revoked \(id) (\(key.name))")
         }
+    }
+}
+
+extension ApiKeyRole: ExpressibleByArgument {}
+
+/// A key as JSON; the secret is not known to anybody.
+private struct KeyView: Encodable {
+    let id: ApiKeyID
+    let begins: String
+    let name: String
+    let role: ApiKeyRole
+    let createdAt: Date
+    let expiresAt: Date?
+    let revokedAt: Date?
+    let lastUsedAt: Date?
+
+    init(_ key: ApiKey) {
+        id = key.id
+        begins = key.prefix
+        name = key.name
+        role = key.role
+        createdAt = key.createdAt
+        expiresAt = key.expiresAt
+        revokedAt = key.revokedAt
+        lastUsedAt = key.lastUsedAt
     }
 }

@@ -16,11 +16,11 @@ struct MigrateCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Database.with("migrate", checksSchema: false) { pool in
-                let applied = try await Migrator(migrations: Migrations.all).up(on: pool) { step in
-                    print("applied \(step.name)")
+                let applied = try await Migrator(migrations: Schema.migrations()).up(on: pool) { progress in
+                    if case .applying(let version, let name) = progress { print("applying \(version) \(name)") }
                 }
                 if applied.isEmpty {
-                    print("nothing to do: the schema is at version \(Migrations.all.last?.version ?? 0)")
+                    print("nothing to do: the schema is at version \(try Schema.migrations().last?.version ?? 0)")
                 }
             }
         }
@@ -31,7 +31,7 @@ struct MigrateCommand: AsyncParsableCommand {
 
         func run() async throws {
             let states = try await Database.with("migrate", checksSchema: false) { pool in
-                try await Migrator(migrations: Migrations.all).status(on: pool)
+                try await Migrator(migrations: Schema.migrations()).status(on: pool)
             }
             var table = Table("VERSION", "NAME", "STATE", "APPLIED")
             for state in states {
@@ -48,9 +48,9 @@ struct MigrateCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Database.with("migrate", checksSchema: false) { pool in
-                try await Migrator(migrations: Migrations.all).verify(on: pool)
+                try await Migrator(migrations: Schema.migrations()).verify(on: pool)
             }
-            print("the schema is exactly at version \(Migrations.all.last?.version ?? 0)")
+            print("the schema is exactly at version \(try Schema.migrations().last?.version ?? 0)")
         }
     }
 }

@@ -1,5 +1,6 @@
 import AMQP
 import Postgres
+import Topology
 
 extension Failure {
     /// What a database error means: whose fault it is decides the exit code, and the line says what to do next.
@@ -42,6 +43,19 @@ extension Failure {
             self.init(.configuration, "RabbitMQ lacks a queue or exchange. \(error) Run `neff topology apply`.")
         default:
             self.init(.unavailable, "RabbitMQ cannot be reached. \(error) Check AMQP_URL and that the broker runs.")
+        }
+    }
+
+    /// What an error of the management API or the topology means.
+    init(_ error: TopologyError) {
+        switch error.code {
+        case .unreachable:
+            self.init(.unavailable, "\(error) Check RABBITMQ_MANAGEMENT_URL and that the plugin is enabled.")
+        case .accessRefused:
+            self.init(.accessRefused, "\(error) Check the user of RABBITMQ_MANAGEMENT_URL and its tags.")
+        case .invalidSetting: self.init(.configuration, "\(error)")
+        case .conflict: self.init(.findings, "\(error)")
+        default: self.init(.software, "\(error)")
         }
     }
 }

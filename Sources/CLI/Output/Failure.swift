@@ -2,6 +2,7 @@ import AMQP
 import ArgumentParser
 import Postgres
 import Settings
+import Topology
 import Transport
 
 /// An end that is not a success: one line for people and an exit code for programs.
@@ -50,6 +51,7 @@ struct Failure: Error {
         case let error as SettingsError: self.init(.configuration, error.description)
         case let error as PostgresError: self.init(error)
         case let error as AMQPError: self.init(error)
+        case let error as TopologyError: self.init(error)
         case let error as TransportError: self.init(.unavailable, error.description)
         case let error as SMTPError: self.init(.unavailable, error.description)
         default: self.init(.software, String(describing: error))

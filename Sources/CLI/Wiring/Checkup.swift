@@ -46,7 +46,7 @@ enum Checkup {
                             "Database role", .warning, "\(try row.decode("role", as: String.self)) is a superuser",
                             remedy: "Give each service a log-in role that is a member of its neff_... role only."))
                 }
-                let states = try await Migrator(migrations: Migrations.all).status(on: pool)
+                let states = try await Migrator(migrations: Schema.migrations()).status(on: pool)
                 let wrong = states.filter { $0.state != .applied }
                 if let first = wrong.first {
                     found.append(
@@ -82,6 +82,27 @@ enum Checkup {
             return [
                 Diagnosis("RabbitMQ", .broken, Failure(error).message, remedy: "Correct AMQP_URL or start the broker.")
             ]
+        }
+    }
+
+    @Sendable private static func topology(_ settings: Settings) async -> [Diagnosis] {
+        guard settings.isSet(Keys.managementURL.name) else {
+            return [
+                Diagnosis(
+                    "Topology", .warning, "not checked, because RABBITMQ_MANAGEMENT_URL is not set",
+                    remedy: "Set it to let doctor compare the broker with the topology.")
+            ]
+        }
+        do {
+            let verification = try await Management.with { management in
+                try await TopologyDeployment(TopologyDocument.shipped(), on: management).verify()
+            }
+            if verification.isClean { return [Diagnosis("Topology", .well, "is as this program needs it")] }
+            return verification.findings.filter { $0.severity == .error }.map { finding in
+                Diagnosis("Topology", .broken, "\(finding.subject): \(finding.problem)", remedy: finding.remedy)
+            }
+        } catch {
+            return [Diagnosis("Topology", .broken, Failure(error).message, remedy: "Run `neff topology apply`.")]
         }
     }
 

@@ -23,12 +23,12 @@ enum Database {
                 SwiftLogNoOpLogHandler()
             })
         do {
-            if checksSchema { try await Migrator(migrations: Migrations.all).check(on: pool) }
+            if checksSchema { try await Migrator(migrations: Schema.migrations()).verify(on: pool) }
             let result = try await body(pool)
-            await pool.close()
+            await pool.shutDown()
             return result
         } catch {
-            await pool.close()
+            await pool.shutDown()
             throw error
         }
     }

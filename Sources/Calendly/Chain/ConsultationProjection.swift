@@ -18,6 +18,27 @@ package struct ConsultationProjection: Hashable, Sendable {
     package var canceledBy: String?
     package var cancelReason: String?
 
+    package init(
+        state: ConsultationState, currentInvitee: String, kind: ConsultationKind, customer: Person, visit: Visit,
+        address: String?, answers: [String: String], hosts: [ConsultationEvent.Host], eventType: String?,
+        eventName: String?, cancelURL: String?, rescheduleURL: String?, canceledBy: String?, cancelReason: String?
+    ) {
+        self.state = state
+        self.currentInvitee = currentInvitee
+        self.kind = kind
+        self.customer = customer
+        self.visit = visit
+        self.address = address
+        self.answers = answers
+        self.hosts = hosts
+        self.eventType = eventType
+        self.eventName = eventName
+        self.cancelURL = cancelURL
+        self.rescheduleURL = rescheduleURL
+        self.canceledBy = canceledBy
+        self.cancelReason = cancelReason
+    }
+
     /// Projects a chain.
     ///
     /// The newest invitee of whom Calendly has spoken stands for the consultation; those before it have been replaced,

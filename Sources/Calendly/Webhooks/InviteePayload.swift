@@ -98,6 +98,16 @@ package struct InviteePayload: Codable, Hashable, Sendable {
             case term = "utm_term"
             case salesforce = "salesforce_uuid"
         }
+
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            campaign = container.optionalText(.campaign)
+            source = container.optionalText(.source)
+            medium = container.optionalText(.medium)
+            content = container.optionalText(.content)
+            term = container.optionalText(.term)
+            salesforce = container.optionalText(.salesforce)
+        }
     }
 
     package struct Cancellation: Codable, Hashable, Sendable {

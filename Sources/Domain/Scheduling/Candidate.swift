@@ -59,13 +59,7 @@ package struct CandidateGroup: Hashable, Sendable {
         members.first { $0.isFree(in: wanted) }
     }
 
-    /// The same group without some members.
-    package func excluding(_ ids: Set<ResourceID>) -> CandidateGroup {
-        var group = self
-        group.members.removeAll { ids.contains($0.assignee.id) }
-        return group
-    }
-
+    /// The same group with one member alone, or none if it is not in it.
     package func only(_ id: ResourceID) -> CandidateGroup {
         var group = self
         group.members.removeAll { $0.assignee.id != id }

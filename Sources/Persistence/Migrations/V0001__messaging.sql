@@ -20,6 +20,7 @@ create table outbox (
     correlation_id text not null,
     causation_id text,
     received_at timestamptz not null,
+    schema_version integer not null default 1,
     trace_parent text,
     body bytea not null,
     created_at timestamptz not null default now(),
@@ -40,6 +41,7 @@ create table spool (
     correlation_id text not null,
     received_at timestamptz not null,
     content_type text not null,
+    schema_version integer not null default 1,
     trace_parent text,
     signature text,
     body bytea not null,
@@ -121,6 +123,17 @@ create table workers (
     constraint workers_key primary key (id)
 );
 create index workers_by_seen on workers (seen_at desc);
+
+-- Messages that are tried alone because an earlier consumer of theirs may have crashed: a row from just before the try
+-- until its settlement. A row that a new process finds was in the hand of one that died.
+create table suspects (
+    consumer text not null,
+    message_id text not null,
+    -- Tries that nobody came back from, the present one included.
+    tries integer not null,
+    tried_at timestamptz not null default now(),
+    constraint suspects_key primary key (consumer, message_id)
+);
 
 -- Keys for machines and staff. Only a digest of the secret part is stored; keys are random, so a fast digest is enough.
 create table api_keys (

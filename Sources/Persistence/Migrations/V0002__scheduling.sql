@@ -103,9 +103,11 @@ create table consultations (
     cancel_reason text,
     -- The invitee at Calendly that stands for this consultation now.
     current_invitee text not null,
-    -- What people were last told, so that nobody is told the same again.
+    -- What people were last told, so that nobody is told the same again, and so that a move can say from when.
     announced_state text,
     announced_invitee text,
+    announced_starts_at timestamptz,
+    announced_ends_at timestamptz,
     -- Set when two rows turn out to be one chain of reschedules.
     merged_into text,
     assignment text not null default 'pending',
@@ -122,10 +124,13 @@ create table consultations (
     constraint consultations_state_known check (state in ('booked', 'rescheduling', 'no_show', 'canceled')),
     constraint consultations_assignment_known check (assignment in ('pending', 'assigned', 'unassigned', 'released')),
     constraint consultations_time_order check (starts_at < ends_at),
+    constraint consultations_announced_whole check (
+        num_nulls(announced_state, announced_invitee, announced_starts_at, announced_ends_at) in (0, 4)),
     constraint consultations_merged_exists foreign key (merged_into) references consultations (id),
     constraint consultations_assignee_exists foreign key (assignee) references resources (id)
 );
 create index consultations_by_start on consultations (starts_at, id) where merged_into is null;
+create index consultations_by_merge on consultations (merged_into) where merged_into is not null;
 create index consultations_by_created on consultations (created_at, id) where merged_into is null;
 
 -- What Calendly has said of each invitee: one row per invitee URI, the newest snapshot, never deleted. A cancellation that
@@ -136,7 +141,11 @@ create table calendly_invitees (
     consultation_id text not null,
     -- Known only through a link from another invitee until its own webhook comes.
     is_placeholder boolean not null default false,
+    -- A valid delivery said so; final.
     canceled boolean not null default false,
+    -- When a stale delivery said so last, and when a valid one last said otherwise: the hint counts unless it is older.
+    canceled_hint_at timestamptz,
+    active_at timestamptz,
     rescheduled boolean not null default false,
     old_invitee text,
     new_invitee text,
@@ -155,8 +164,6 @@ create table calendly_invitees (
         foreign key (consultation_id) references consultations (id) deferrable initially deferred
 );
 create index calendly_invitees_by_consultation on calendly_invitees (consultation_id);
-create index calendly_invitees_by_old on calendly_invitees (old_invitee) where old_invitee is not null;
-create index calendly_invitees_by_new on calendly_invitees (new_invitee) where new_invitee is not null;
 
 -- Webhooks that no rule acts on, kept so that nothing a vendor said is lost.
 create table calendly_unhandled (

@@ -25,6 +25,7 @@ grant update (last_used_at) on api_keys to neff_ingress;
 
 grant select, insert on inbox to neff_sync, neff_scheduling, neff_notification, neff_operator;
 grant select, insert, update, delete on outbox to neff_sync, neff_scheduling, neff_notification;
+grant select, insert, update, delete on suspects to neff_sync, neff_scheduling, neff_notification;
 grant select, insert, update on workers to neff_sync, neff_scheduling, neff_notification, neff_operator;
 
 grant select, insert, update on consultations, calendly_invitees to neff_sync;
@@ -35,6 +36,8 @@ grant insert on change_log to neff_sync, neff_scheduling;
 grant select on change_log to neff_sync, neff_scheduling;
 
 grant select on resources, service_types, business_hours, holidays to neff_scheduling;
+-- Row locks need the right to update some column of the table, and the scheduler locks the resources that it books.
+grant update (active) on resources to neff_scheduling;
 grant select, insert, update on jobs, allocations to neff_scheduling;
 grant usage on sequence job_numbers to neff_scheduling;
 

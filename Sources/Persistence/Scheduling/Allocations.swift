@@ -1,18 +1,8 @@
 package import Domain
 package import Postgres
 
-/// What a resource can be taken for, and what the change log tells of.
-package struct Subject: Hashable, Sendable {
-    package enum Kind: String, Sendable {
-        case consultation, job
-    }
-
-    package var kind: Kind
-    package var id: String
-
-    package static func consultation(_ id: ConsultationID) -> Subject { Subject(kind: .consultation, id: id.rawValue) }
-    package static func job(_ id: JobID) -> Subject { Subject(kind: .job, id: id.rawValue) }
-}
+/// What a resource can be taken for; the change log tells of the same things.
+package typealias Subject = ChangeLogEntry.Subject
 
 /// Who or what is taken, and when.
 ///
@@ -34,7 +24,7 @@ package enum Allocations {
             from unnest(\(resources.map(\.rawValue))::text[]) as wanted (id)
             join allocations a on a.resource_id = wanted.id
             where a.active and a.during && tstzrange(\(window.start), \(window.end))
-                and not (a.subject_kind = \(subject.kind.rawValue) and a.subject_id = \(subject.id))
+                and not (a.subject_kind = \(subject.kind) and a.subject_id = \(subject.id))
             order by a.resource_id, a.during
             """)
         var busy: [ResourceID: [Interval]] = [:]
@@ -56,7 +46,7 @@ package enum Allocations {
             """
             insert into allocations (resource_id, during, subject_kind, subject_id)
             values (\(resource.rawValue), tstzrange(\(interval.start), \(interval.end), '[)'),
-                \(subject.kind.rawValue), \(subject.id))
+                \(subject.kind), \(subject.id))
             """)
     }
 
@@ -68,10 +58,20 @@ package enum Allocations {
         let rows = try await transaction.query(
             """
             update allocations set active = false, released_at = now()
-            where subject_kind = \(subject.kind.rawValue) and subject_id = \(subject.id) and active
+            where subject_kind = \(subject.kind) and subject_id = \(subject.id) and active
             returning resource_id
             """)
         return try rows.map { try $0.decodeRaw("resource_id") }
+    }
+
+    /// Gives up everything that consultations hold which turned out to be a part of this one.
+    package static func releaseMerged(into consultation: ConsultationID, in transaction: Transaction) async throws {
+        _ = try await transaction.query(
+            """
+            update allocations set active = false, released_at = now()
+            where active and subject_kind = 'consultation'
+                and subject_id in (select id from consultations where merged_into = \(consultation.rawValue))
+            """)
     }
 
     /// The resources that `subject` holds.
@@ -79,7 +79,7 @@ package enum Allocations {
         let rows = try await transaction.query(
             """
             select resource_id from allocations
-            where subject_kind = \(subject.kind.rawValue) and subject_id = \(subject.id) and active
+            where subject_kind = \(subject.kind) and subject_id = \(subject.id) and active
             """)
         return Set(try rows.map { try $0.decodeRaw("resource_id", as: ResourceID.self) })
     }

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Foundation
+import Persistence
+import Postgres
+
+struct ResourcesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resources", abstract: "Estimators, crews and machines: who and what can be booked.",
+        subcommands: [Import.self, List.self])
+
+    struct Import: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Add or change resources from a JSON file, all or none.",
+            discussion: """
+                {"resources": [
+                  {"kind": "estimator", "name": "Estimator East", "email": "...", "calendly_user": "https://api.calendly.com/users/..."},
+                  {"kind": "crew", "name": "Crew North", "email": "...", "skills": ["asphalt"]},
+                  {"kind": "equipment", "name": "Paver 1", "equipment_type": "paver"}
+                ]}
+
+                A resource is known by its kind and name. Resources that the file does not mention stay as they are.
+                """)
+
+        @Argument(help: "The file.") var file: String
+
+        func run() async throws {
+            guard let data = FileManager.default.contents(atPath: file) else {
+                throw Failure(.data, "\(file) cannot be read")
+            }
+            let resources: ResourceImport
+            do {
+                resources = try ResourceImport(json: data)
+            } catch {
+                throw Failure(.data, "\(file):\n\(error)")
+            }
+            let summary = try await Database.with("resources") { pool in
+                try await pool.withTransaction { transaction in try await resources.apply(in: transaction) }
+            }
+            print("\(summary.added) added, \(summary.changed) changed, \(summary.unchanged) unchanged")
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List resources.")
+
+        func run() async throws {
+            let rows = try await Database.with("resources") { pool in
+                try await pool.query(
+                    """
+                    select id, kind, name, email, equipment_type, active from resources order by kind, name limit 1000
+                    """)
+            }
+            var table = Table("ID", "KIND", "NAME", "MAIL OR TYPE", "ACTIVE")
+            for row in rows {
+                let email: String? = try row["email"]
+                let type: String? = try row["equipment_type"]
+                table.add(
+                    try row["id"], try row["kind"], try row["name"], email ?? type ?? "",
+                    try row.decode("active", as: Bool.self) ? "yes" : "no")
+            }
+            table.print()
+        }
+    }
+}

@@ -1,0 +1,145 @@
+import AMQP
+import ArgumentParser
+import Domain
+import Foundation
+import Logging
+import NotificationWorker
+import Postgres
+import SchedulingWorker
+import ServiceLifecycle
+import Settings
+import SyncWorker
+import Topology
+import Transport
+import WorkerRuntime
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Consume: one kind of work, or all kinds in one process.",
+        discussion: """
+            Start as many as you like of each kind. SIGTERM drains: what is begun is finished, or given back, within \
+            NEFF_DRAIN_TIMEOUT_MS.
+            """)
+
+    enum Role: String, CaseIterable, ExpressibleByArgument {
+        case sync, scheduling, notification
+        case deadLetters = "dead-letters"
+        case all
+    }
+
+    @Argument(help: "sync, scheduling, notification, dead-letters, or all.") var role: Role
+    @Option(help: "Messages handled at once, instead of NEFF_WORKER_CONCURRENCY.") var concurrency: Int?
+    @Option(help: "Unsettled messages at once, instead of NEFF_WORKER_PREFETCH.") var prefetch: Int?
+
+    func validate() throws {
+        if let concurrency, !(1...256).contains(concurrency) { throw ValidationError("--concurrency must be 1 to 256") }
+        if let prefetch, !(1...2_000).contains(prefetch) { throw ValidationError("--prefetch must be 1 to 2000") }
+    }
+
+    func run() async throws {
+        let kit = try await ProcessKit(role: role == .all ? "worker" : role.rawValue)
+        let roles = role == .all ? Role.allCases.filter { $0 != .all } : [role]
+        try await kit.requireDatabase()
+        try await kit.requireBroker(queues: roles.flatMap(Self.queues))
+        var services: [any Service] = [kit.pool]
+        var connections: [(name: String, state: @Sendable () -> ConnectionState)] = []
+        let publisher = try kit.publisher()
+        let relay = OutboxRelay(pool: kit.pool, publisher: publisher, logger: kit.logger)
+        if roles != [.deadLetters] {
+            services += [publisher, relay]
+            connections.append(("amqp.publisher", { publisher.state }))
+        }
+        for role in roles {
+            let consumer = try kit.consumer(of: Self.queues(of: role))
+            connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
+            services.append(consumer)
+            services.append(
+                try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))
+        }
+        let admin = try kit.adminServer(readiness: kit.readiness(of: connections))
+        // First in the list is last to stop: the admin endpoint answers until everything else has ended.
+        try await kit.run([admin] + services)
+    }
+
+    private static func queues(of role: Role) -> [String] {
+        switch role {
+        case .sync: ["sync"]
+        case .scheduling: ["scheduling.urgent", "scheduling"]
+        case .notification: ["notification.urgent", "notification"]
+        case .deadLetters:
+            ((try? TopologyDocument.shipped())?.workQueues.keys.sorted().filter { $0 != "canary" }.map { "\($0).dead" }
+                ?? [])
+                + ["unrouted"]
+        case .all: []
+        }
+    }
+
+    private func service(
+        for role: Role, kit: ProcessKit, consumer: Consumer, publisher: Publisher, relay: OutboxRelay
+    ) async throws -> any Service {
+        let configuration = try workerConfiguration(role, kit: kit)
+        let clock = try kit.settings.value(Keys.siteTimeZone)
+        switch role {
+        case .sync:
+            let handler = SyncHandler(
+                configuration: SyncConfiguration(
+                    siteTimeZone: clock, rescheduleWait: try kit.settings.value(Keys.rescheduleWait)))
+            return Worker(
+                configuration, handler: handler, consumer: consumer, publisher: publisher, pool: kit.pool, relay: relay,
+                logger: kit.logger)
+        case .scheduling:
+            guard let companyClock = SiteClock(identifier: clock) else {
+                throw SettingsError(
+                    name: Keys.siteTimeZone.name, problem: "is not a time zone",
+                    hint: "Use an IANA name, such as America/New_York.")
+            }
+            return Worker(
+                configuration, handler: SchedulingHandler(companyClock: companyClock), consumer: consumer,
+                publisher: publisher, pool: kit.pool, relay: relay, logger: kit.logger)
+        case .notification:
+            let handler = try notificationHandler(kit)
+            try await handler.adoptAbandonedJournals(pool: kit.pool, now: Date())
+            return Worker(
+                configuration, effects: handler, consumer: consumer, publisher: publisher, pool: kit.pool, relay: relay,
+                logger: kit.logger)
+        case .deadLetters, .all:
+            return DeadLetterJournal(consumer: consumer, pool: kit.pool, logger: kit.logger)
+        }
+    }
+
+    private func workerConfiguration(_ role: Role, kit: ProcessKit) throws -> WorkerConfiguration {
+        let tiers = try kit.settings.value(Keys.retryTiers)
+        let standard = RetryPolicy(maxAttempts: try kit.settings.value(Keys.maxAttempts))
+        guard let policy = standard.restricted(to: tiers.joined(separator: ",")) else {
+            throw SettingsError(
+                name: Keys.retryTiers.name, problem: "names a tier that does not exist",
+                hint: "See topology/topology.yaml.")
+        }
+        return WorkerConfiguration(
+            role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())",
+            version: Version.text,
+            concurrency: try concurrency ?? kit.settings.value(Keys.concurrency),
+            // Bookings in one transaction would hold each other's crews locked.
+            batchSize: role == .scheduling ? 1 : try kit.settings.value(Keys.batch),
+            handlerTimeout: try kit.settings.value(Keys.handlerTimeout),
+            drainDeadline: try kit.settings.value(Keys.drainTimeout), retryPolicy: policy)
+    }
+
+    private func notificationHandler(_ kit: ProcessKit) throws -> NotificationHandler {
+        let settings = kit.settings
+        let smtp = SMTPClient(
+            configuration: try SMTPConfiguration(url: settings.value(Keys.smtpURL)),
+            maxConnections: try min(concurrency ?? settings.value(Keys.concurrency), 8), logger: kit.logger)
+        let composer = MailComposer(
+            templates: try MailTemplates(officePhone: settings.value(Keys.officePhone)),
+            from: try MailAddress.read(settings.value(Keys.mailFrom), key: Keys.mailFrom.name),
+            replyTo: try settings.optional(Keys.mailReplyTo).map {
+                try MailAddress.read($0, key: Keys.mailReplyTo.name)
+            })
+        return NotificationHandler(
+            planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer,
+            smtp: smtp,
+            journal: try SendJournal(folder: settings.value(Keys.stateDirectory)),
+            policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend)
+    }
+}

@@ -1,0 +1,16 @@
+package import Postgres
+
+/// The database schema that this program was built with.
+package enum Schema {
+    /// The migrations of the folder `Migrations`, in order.
+    ///
+    /// - Throws: `invalidMigration`, if a file was embedded that is none.
+    package static func migrations() throws(PostgresError) -> [Migration] {
+        [
+            try Migration(file: "V0001__messaging.sql", contents: PackageResources.V0001__messaging_sql),
+            try Migration(file: "V0002__scheduling.sql", contents: PackageResources.V0002__scheduling_sql),
+            try Migration(file: "V0003__defaults.sql", contents: PackageResources.V0003__defaults_sql),
+            try Migration(file: "V0004__roles.sql", contents: PackageResources.V0004__roles_sql),
+        ]
+    }
+}

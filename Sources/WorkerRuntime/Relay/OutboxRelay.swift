@@ -1,0 +1,178 @@
+package import AMQP
+import Foundation
+package import Logging
+import Messaging
+import Metrics
+import Persistence
+package import Postgres
+import ServiceLifecycle
+
+/// Publishes what the outbox holds, and forgets each message once the broker has confirmed it.
+///
+/// Right after a commit of this process it is woken; what other processes left it finds at its next sweep. Any number of
+/// relays share the outbox: each locks what it has in hand and passes over the rest. A confirm that is lost, or a crash
+/// between confirm and commit, publishes the message again under the same id, and the receiver's inbox drops it.
+///
+/// A message that no binding takes is kept by the alternate exchange, so the broker confirms it and it is done here: it
+/// waits in the queue `unrouted`. One that comes back nevertheless (the topology is not applied), or that the broker
+/// refuses, stays in the outbox and is put off for `setback`, so that it does not hold up the others.
+package final class OutboxRelay: Service, Sendable {
+    /// Messages in one sweep.
+    static let batchSize = 200
+    /// How long a message rests that the broker did not want.
+    static let setback = Duration.seconds(15)
+
+    private let pool: PostgresPool
+    private let publisher: Publisher
+    private let interval: Duration
+    private let logger: Logger
+    private let wakeUp = Signal()
+    private let pending = Gauge(label: "outbox.pending")
+    private let lag = Gauge(label: "outbox.lag")
+    private let relayed = Counter(label: "outbox.relayed")
+
+    /// - Parameter interval: between two sweeps when nobody wakes it.
+    package init(pool: PostgresPool, publisher: Publisher, interval: Duration = .seconds(1), logger: Logger) {
+        self.pool = pool
+        self.publisher = publisher
+        self.interval = interval
+        self.logger = logger
+    }
+
+    /// Asks for a sweep now; returns at once.
+    package func wake() {
+        wakeUp.notify()
+    }
+
+    /// Sweeps until graceful shutdown, and a last time then.
+    package func run() async throws {
+        await untilGracefulShutdown { [self] in
+            var failures = 0
+            var nextMeasure = ContinuousClock.now
+            while !Task.isCancelled {
+                failures = await sweepUntilEmpty() ? 0 : failures + 1
+                if ContinuousClock.now >= nextMeasure {
+                    nextMeasure = .now + .seconds(1)
+                    await measure()
+                }
+                if failures == 0 {
+                    await wakeUp.wait(upTo: interval)
+                } else {
+                    // Not woken meanwhile: whatever failed wants rest.
+                    try? await Task.sleep(for: Backoff(base: interval / 2, cap: .seconds(5)).delay(failures))
+                }
+            }
+        }
+        _ = await sweepUntilEmpty()
+    }
+
+    /// Sweeps as long as there is something; the smallest step that tests can take.
+    ///
+    /// - Returns: false if the broker or PostgreSQL did not do its part.
+    @discardableResult
+    package func sweepUntilEmpty() async -> Bool {
+        do {
+            while !Task.isCancelled {
+                // Without a connection every publish would fail; the rows need not be locked for that.
+                guard publisher.state.isConnected else { return false }
+                // Shielded: a sweep that is cut off would publish again what has been confirmed.
+                let (claimed, failed) = try await Task { try await self.sweep() }.value
+                if failed > 0 { return false }
+                if claimed < Self.batchSize { return true }
+            }
+            return true
+        } catch {
+            logger.info("outbox not swept, trying again", metadata: [LogKey.errorDetail: "\(error)"])
+            return false
+        }
+    }
+
+    private func sweep() async throws -> (claimed: Int, failed: Int) {
+        try await pool.withTransaction { transaction in
+            let messages = try await Outbox.claim(limit: Self.batchSize, in: transaction)
+            guard !messages.isEmpty else { return (0, 0) }
+            var confirmed: [Int] = []
+            var unwanted: [Int] = []
+            for (id, error) in await publish(messages) {
+                switch error?.kind {
+                case nil: confirmed.append(id)
+                case .returned?, .refused?, .invalid?: unwanted.append(id)
+                case .unknown?, .unavailable?, .overloaded?, .cancelled?: break
+                }
+            }
+            try await Outbox.delete(confirmed, in: transaction)
+            try await Outbox.postpone(unwanted, by: Self.setback, in: transaction)
+            relayed.increment(by: confirmed.count)
+            // What was put off is no reason to stop; what could not be sent is.
+            return (messages.count, messages.count - confirmed.count - unwanted.count)
+        }
+    }
+
+    private func publish(_ messages: [StoredMessage]) async -> [(Int, PublishError?)] {
+        await withTaskGroup(of: (Int, PublishError?).self) { group in
+            for message in messages {
+                group.addTask { [publisher] in
+                    do throws(PublishError) {
+                        try await publisher.publish(message.publication)
+                        return (message.id, nil)
+                    } catch {
+                        return (message.id, error)
+                    }
+                }
+            }
+            var results: [(Int, PublishError?)] = []
+            for await result in group {
+                if let error = result.1 {
+                    logger.logRelayFailure(error, of: "outbox", row: result.0)
+                }
+                results.append(result)
+            }
+            return results
+        }
+    }
+
+    private func measure() async {
+        guard let backlog = try? await Outbox.backlog(pool) else { return }
+        pending.record(backlog.count)
+        lag.record(backlog.lag)
+    }
+}
+
+extension StoredMessage {
+    /// Ready for a publisher: persistent and mandatory.
+    var publication: Publication {
+        Publication(exchange: exchange, routingKey: routingKey, properties: envelope.properties, body: envelope.body)
+    }
+}
+
+extension Logger {
+    /// Counts and logs a publish that was not confirmed; what an operator must mend is an error.
+    func logRelayFailure(_ error: PublishError, of store: String, row: Int) {
+        let kind: String
+        var level = Logger.Level.info
+        switch error.kind {
+        case .returned: (kind, level) = ("returned", .error)
+        case .refused: (kind, level) = ("refused", .error)
+        case .invalid: (kind, level) = ("invalid", .error)
+        case .unknown: kind = "unknown"
+        case .unavailable: kind = "unavailable"
+        case .overloaded: kind = "overloaded"
+        case .cancelled: kind = "cancelled"
+        }
+        Counter(label: "\(store).failures", dimensions: [("kind", kind)]).increment()
+        let hint = level == .error ? "; see that `neff topology verify` passes" : ""
+        log(
+            level: level, "a stored message was not confirmed",
+            metadata: ["store": "\(store)", "row": "\(row)", LogKey.errorDetail: "\(error)\(hint)"])
+    }
+}
+
+/// Runs work until graceful shutdown, then cancels it and waits for its end.
+func untilGracefulShutdown(_ work: @escaping @Sendable () async -> Void) async {
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask(operation: work)
+        group.addTask { try? await gracefulShutdown() }
+        await group.next()
+        group.cancelAll()
+    }
+}

@@ -1,0 +1,88 @@
+import AMQP
+import Foundation
+import Logging
+import Messaging
+import Metrics
+import Persistence
+import Postgres
+import Synchronization
+
+/// Runs jobs and says how each of them ended; never throws, and never settles anything.
+protocol JobRunner: Sendable {
+    /// The most jobs it can run together.
+    var maxBatchSize: Int { get }
+    /// Runs jobs; the answers are in the order of the jobs.
+    ///
+    /// While PostgreSQL is away it waits, and no job ends. Once its task is cancelled, what is unfinished ends as
+    /// `interrupted`.
+    func run(_ jobs: [Job]) async -> [JobResult]
+}
+
+/// What both kinds of runner need.
+struct RunnerSettings: Sendable {
+    let configuration: WorkerConfiguration
+    let pool: PostgresPool
+    let relayOutbox: @Sendable () -> Void
+    let isShuttingDown: @Sendable () -> Bool
+    let logger: Logger
+
+    func logger(for job: Job) -> Logger {
+        var logger = logger
+        logger[metadataKey: LogKey.messageID] = "\(job.envelope.id)"
+        logger[metadataKey: LogKey.messageType] = "\(job.envelope.type)"
+        logger[metadataKey: LogKey.correlationID] = "\(job.envelope.correlationID)"
+        logger[metadataKey: LogKey.queue] = "\(job.delivery.queue)"
+        logger[metadataKey: LogKey.attempt] = "\(job.envelope.attemptCount + 1)"
+        return logger
+    }
+}
+
+/// How often work is run again at once before the message pays for it, and how long it waits in between.
+struct InPlaceRestarts {
+    /// Lost races against other transactions.
+    static let maxContentions = 4
+    /// Connections that broke under one message. The first few are the server's doing; a message whose every try ends
+    /// that way may be what breaks them.
+    static let maxLosses = 5
+
+    private(set) var contentions = 0
+    private(set) var losses = 0
+    private var pauses = 0
+
+    /// Takes note of a failure.
+    ///
+    /// - Parameter hasBegun: whether a connection had been got.
+    /// - Returns: how the job ends; nil to wait for `pause` and run it again.
+    mutating func result(of cause: FailureCause, hasBegun: Bool, isCancelled: Bool) -> JobResult? {
+        if isCancelled { return .interrupted }
+        switch cause {
+        case .cancelled:
+            return .failed(Failure(code: "cancelled", detail: "the handler cancelled itself"))
+        case .undecodable(let failure):
+            return .undecodable(failure)
+        case .other(let failure):
+            return .failed(failure)
+        case .contention(let failure):
+            contentions += 1
+            count(failure.code)
+            return contentions > Self.maxContentions ? .failed(failure) : nil
+        case .databaseAway:
+            if hasBegun { losses += 1 }
+            count("away")
+            let failure = Failure(
+                code: "db.connection_lost", detail: "the database connection broke \(losses) times during this job")
+            return losses > Self.maxLosses ? .failed(failure) : nil
+        }
+    }
+
+    /// How long to wait before the next run: full jitter over a window that doubles, 40 ms to 5 s.
+    mutating func pause(fraction: Double = .random(in: 0...1)) -> Duration {
+        pauses += 1
+        let window = min(5_000, 20 << min(pauses, 10))
+        return .milliseconds(max(5, Int(Double(window) * fraction)))
+    }
+
+    private func count(_ cause: String) {
+        Counter(label: "worker.transaction.restarts", dimensions: [("cause", cause)]).increment()
+    }
+}

@@ -1,0 +1,350 @@
+package import AMQP
+import Foundation
+package import Logging
+import Messaging
+import Metrics
+package import Persistence
+package import Postgres
+import ServiceLifecycle
+import Synchronization
+
+/// Takes messages from its queues, has each handled once, and settles it.
+///
+/// Lanes run side by side, each with one transaction at a time; a lane takes several messages into it if they are there
+/// already. A delivery is acknowledged after its transaction has committed, so whatever is cut off is delivered again,
+/// and the inbox absorbs what had been committed.
+///
+/// In a service group the worker comes after the pool, the publisher, the relay and the consumer: it stops first, and
+/// they stay until it has settled. To stop it cancels its subscriptions, finishes what it has in hand, cancels what is
+/// left shortly before the drain's deadline, gives that back, and returns by the deadline.
+package final class Worker: Service, Sendable {
+    private let configuration: WorkerConfiguration
+    private let consumer: Consumer
+    private let pool: PostgresPool
+    private let runner: any JobRunner
+    private let settler: Settler
+    private let suspects: SuspectLane
+    private let logger: Logger
+
+    private let inHand = InHand()
+    private let isStopping: Flag
+    private let hasEndedTaking = Signal(isSticky: true)
+    private let tasks = TaskTable()
+    private let busyLanes = Atomic<Int>(0)
+    private let inFlight = Gauge(label: "worker.in_flight")
+    private let receipt = Mutex<DrainReceipt?>(nil)
+
+    /// A worker whose effects are in the database.
+    ///
+    /// - Parameters:
+    ///   - consumer: with one subscription for each work queue of the role.
+    ///   - publisher: for retries and dead letters; on a connection of its own.
+    ///   - relay: woken after each commit that wrote to the outbox.
+    package convenience init(
+        _ configuration: WorkerConfiguration, handler: any MessageHandler, consumer: Consumer, publisher: Publisher,
+        pool: PostgresPool, relay: OutboxRelay? = nil, logger: Logger
+    ) {
+        self.init(configuration, consumer, publisher, pool, relay, logger) { settings in
+            MessageRunner(handler: handler, settings: settings)
+        }
+    }
+
+    /// A worker whose effects are elsewhere.
+    package convenience init(
+        _ configuration: WorkerConfiguration, effects handler: any EffectHandler, consumer: Consumer,
+        publisher: Publisher, pool: PostgresPool, relay: OutboxRelay? = nil, logger: Logger
+    ) {
+        self.init(configuration, consumer, publisher, pool, relay, logger) { settings in
+            EffectRunner(handler: handler, settings: settings)
+        }
+    }
+
+    private init(
+        _ configuration: WorkerConfiguration, _ consumer: Consumer, _ publisher: Publisher, _ pool: PostgresPool,
+        _ relay: OutboxRelay?, _ logger: Logger, makeRunner: (RunnerSettings) -> any JobRunner
+    ) {
+        var logger = logger
+        logger[metadataKey: LogKey.worker] = "\(configuration.id)"
+        let isStopping = Flag()
+        self.configuration = configuration
+        self.consumer = consumer
+        self.pool = pool
+        self.logger = logger
+        self.isStopping = isStopping
+        runner = makeRunner(
+            RunnerSettings(
+                configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
+                isShuttingDown: { isStopping.isSet }, logger: logger))
+        settler = Settler(consumer: consumer, publisher: publisher, workerID: configuration.id, logger: logger)
+        suspects = SuspectLane(
+            role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
+    }
+
+    /// What it has done since it started, and what is in its hand.
+    package var counts: Workers.Counts {
+        let totals = inHand.totals
+        return Workers.Counts(
+            handled: totals.handled, retried: totals.retried, deadLettered: totals.deadLettered,
+            inFlight: totals.inHand)
+    }
+
+    /// How the drain went; nil until `run` has ended.
+    package var drainReceipt: DrainReceipt? { receipt.withLock { $0 } }
+
+    /// Works until graceful shutdown, then drains. If its task is cancelled it gives back what it has in hand at once.
+    ///
+    /// - Throws: `WorkerError.deliveriesEnded` if the consumer ended before it was told to.
+    package func run() async throws {
+        // Tasks of their own instead of a group: a group waits for its children, and `run` must return by its deadline
+        // even if a handler does not let itself be cancelled.
+        tasks.start { await self.take() }
+        tasks.start { await self.trySuspects() }
+        tasks.start { await self.reportAlive() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await gracefulShutdown() }
+            group.addTask { await self.hasEndedTaking.wait() }
+            await group.next()
+            group.cancelAll()
+        }
+        let isCancelled = Task.isCancelled
+        let endedByItself = hasEndedTaking.isSet
+        // Shielded: giving back is what a cancelled worker still has to do.
+        await Task { await self.drain(waiting: !isCancelled) }.value
+        if endedByItself, !isCancelled { throw WorkerError.deliveriesEnded }
+    }
+
+    // MARK: Taking
+
+    /// Fills free lanes until the consumer has nothing more.
+    private func take() async {
+        let (tokens, free) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingOldest(configuration.concurrency))
+        for _ in 0..<configuration.concurrency { free.yield() }
+        var ready: [Job] = []
+        for await _ in tokens {
+            if ready.isEmpty {
+                let deliveries = await consumer.nextBatch(upTo: configuration.concurrency * runner.maxBatchSize)
+                if deliveries.isEmpty { break }
+                ready = admit(deliveries)
+            }
+            guard !ready.isEmpty else {
+                free.yield()
+                continue
+            }
+            // What is there is spread over the lanes that are free, so that none works while another waits.
+            let lanes = max(1, configuration.concurrency - busyLanes.load(ordering: .relaxed))
+            let share = min(runner.maxBatchSize, (ready.count + lanes - 1) / lanes)
+            let jobs = Array(ready.prefix(share))
+            ready.removeFirst(jobs.count)
+            busyLanes.add(1, ordering: .relaxed)
+            tasks.start { [self] in
+                let results = await runner.run(jobs)
+                for (job, result) in zip(jobs, results) { await settle(job, result) }
+                busyLanes.subtract(1, ordering: .relaxed)
+                free.yield()
+            }
+        }
+        // Only a cancelled take leaves anything over.
+        for job in ready { await settle(job, .interrupted) }
+        hasEndedTaking.notify()
+        inHand.endTaking()
+    }
+
+    /// Reads deliveries; sends the unreadable and the suspect where they belong, and returns the others.
+    private func admit(_ deliveries: [Delivery]) -> [Job] {
+        inHand.take(deliveries.count)
+        inFlight.record(inHand.totals.inHand)
+        let now = ContinuousClock.now
+        var jobs: [Job] = []
+        var suspected: [Job] = []
+        for delivery in deliveries {
+            do {
+                let envelope = try Envelope(delivery, now: Date())
+                let job = Job(delivery: delivery, envelope: envelope, takenAt: now)
+                if job.history.hasCrashEvidence { suspected.append(job) } else { jobs.append(job) }
+            } catch {
+                let failure = Failure(code: "envelope", detail: "\(error)")
+                tasks.start { await self.settleUndecodable(delivery, failure, takenAt: now) }
+            }
+        }
+        if !suspected.isEmpty { suspects.add(suspected) }
+        return jobs
+    }
+
+    private func trySuspects() async {
+        while let job = await suspects.next() {
+            await suspects.tryAlone(job) { result in
+                var end = result
+                if end == nil { end = await runner.run([job]).first }
+                await settle(job, end ?? .interrupted)
+            }
+        }
+        for job in suspects.takeAll() { await settle(job, .interrupted) }
+    }
+
+    // MARK: Settling
+
+    private func settle(_ job: Job, _ result: JobResult) async {
+        let settlement = WorkerRuntime.settle(
+            result, attemptsSpent: job.envelope.attemptCount, history: job.history,
+            policy: configuration.retryPolicy, isShuttingDown: isStopping.isSet)
+        let isDone = await settler.apply(settlement, to: job)
+        record(job, result, isDone ? settlement : .release)
+    }
+
+    private func settleUndecodable(
+        _ delivery: Delivery, _ failure: Failure, takenAt: ContinuousClock.Instant
+    ) async {
+        let isDone = await settler.deadLetterUndecodable(delivery, failure)
+        logger.warning(
+            "a delivery cannot be read",
+            metadata: [LogKey.queue: "\(delivery.queue)", LogKey.errorDetail: "\(failure.detail)"])
+        count(delivery.queue, isDone ? "undecodable" : "released", since: takenAt)
+        inHand.settle(isDone ? .deadLettered : .released)
+    }
+
+    private func record(_ job: Job, _ result: JobResult, _ settlement: Settlement) {
+        let queue = job.delivery.queue
+        var metadata: Logger.Metadata = [
+            LogKey.messageID: "\(job.envelope.id)", LogKey.messageType: "\(job.envelope.type)",
+            LogKey.correlationID: "\(job.envelope.correlationID)", LogKey.queue: "\(queue)",
+            LogKey.attempt: "\(job.envelope.attemptCount + 1)",
+        ]
+        let outcome: String
+        let end: InHand.End
+        switch settlement {
+        case .acknowledge:
+            end = .handled
+            switch result {
+            case .duplicate: outcome = "duplicate"
+            case .finished(.ignored(let reason)):
+                outcome = "ignored"
+                logger.info("message ignored", metadata: metadata.merging(["reason": "\(reason)"]) { _, new in new })
+            default: outcome = "done"
+            }
+            let journey = Date().timeIntervalSince(job.envelope.receivedAt)
+            Metrics.Timer(label: "worker.critical_time", dimensions: [("queue", queue)])
+                .recordNanoseconds(Int64(max(0, journey) * 1e9))
+        case .retry(let tier, let failure):
+            (outcome, end) = ("retried", .retried)
+            metadata[LogKey.settlement] = "retry \(tier.name)"
+            metadata[LogKey.errorCode] = "\(failure.code)"
+            metadata[LogKey.errorDetail] = "\(failure.detail)"
+            logger.notice("job failed and is retried", metadata: metadata)
+        case .deadLetter(let reason, let failure):
+            (outcome, end) = ("dead_lettered", .deadLettered)
+            metadata[LogKey.settlement] = "dead letter \(reason.rawValue)"
+            metadata[LogKey.errorCode] = "\(failure.code)"
+            metadata[LogKey.errorDetail] = "\(failure.detail)"
+            logger.warning("message given up", metadata: metadata)
+        case .postpone: (outcome, end) = ("postponed", .released)
+        case .release: (outcome, end) = ("released", .released)
+        }
+        count(queue, outcome, since: job.takenAt)
+        inHand.settle(end)
+    }
+
+    private func count(_ queue: String, _ outcome: String, since start: ContinuousClock.Instant) {
+        Counter(label: "worker.jobs", dimensions: [("queue", queue), ("outcome", outcome)]).increment()
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        Metrics.Timer(label: "worker.job.duration", dimensions: [("queue", queue)])
+            .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+
+    // MARK: Living and stopping
+
+    private func reportAlive() async {
+        while !Task.isCancelled {
+            await report(isStopping: false)
+            inFlight.record(inHand.totals.inHand)
+            try? await Task.sleep(for: configuration.heartbeatInterval)
+        }
+    }
+
+    private func report(isStopping: Bool) async {
+        let identity = Workers.Identity(
+            id: configuration.id, role: configuration.role, host: ProcessInfo.processInfo.hostName,
+            pid: ProcessInfo.processInfo.processIdentifier, version: configuration.version)
+        do {
+            try await Workers.report(identity, counts, isStopping: isStopping, on: pool)
+        } catch {
+            logger.debug("heartbeat not written", metadata: [LogKey.errorDetail: "\(error)"])
+        }
+    }
+
+    private func drain(waiting: Bool) async {
+        let start = ContinuousClock.now
+        let deadline = start + configuration.drainDeadline
+        isStopping.set()
+        let before = inHand.totals
+        logger.info("worker stops", metadata: [LogKey.count: "\(before.inHand)"])
+        await within(waiting ? configuration.cancelAfter : .zero) { [self] in
+            await consumer.stopTaking()
+            await inHand.isDrained.wait()
+        }
+        tasks.cancelAll()
+        await within(deadline - .now) { [self] in
+            // A take that was cancelled left the consumer's buffer as it was.
+            await consumer.stopTaking()
+            while true {
+                let rest = await consumer.nextBatch(upTo: 1_000)
+                if rest.isEmpty { break }
+                for job in admitForRelease(rest) { await settle(job, .interrupted) }
+            }
+            await inHand.isDrained.wait()
+        }
+        await within(min(.seconds(1), deadline - .now)) { await self.report(isStopping: true) }
+        let after = inHand.totals
+        var receipt = DrainReceipt()
+        receipt.inHand = before.inHand
+        receipt.finished = after.finished - before.finished
+        receipt.released = after.released - before.released
+        receipt.left = after.inHand
+        receipt.elapsed = ContinuousClock.now - start
+        self.receipt.withLock { $0 = receipt }
+        let (seconds, attoseconds) = receipt.elapsed.components
+        logger.notice(
+            "worker stopped",
+            metadata: [
+                "drain.in_hand": "\(receipt.inHand)", "drain.finished": "\(receipt.finished)",
+                "drain.released": "\(receipt.released)", "drain.left": "\(receipt.left)",
+                "drain.ms": "\(seconds * 1_000 + attoseconds / 1_000_000_000_000_000)",
+            ])
+    }
+
+    /// Takes the consumer's rest into the books so that it can be given back.
+    private func admitForRelease(_ deliveries: [Delivery]) -> [Job] {
+        inHand.take(deliveries.count)
+        return deliveries.compactMap { delivery in
+            guard let envelope = try? Envelope(delivery, now: Date()) else {
+                consumer.reject(delivery, requeue: true)
+                inHand.settle(.released)
+                return nil
+            }
+            return Job(delivery: delivery, envelope: envelope, takenAt: .now)
+        }
+    }
+
+    /// Waits for something, but no longer than `limit`, whether or not it lets itself be cancelled.
+    private func within(_ limit: Duration, _ work: @escaping @Sendable () async -> Void) async {
+        guard limit > .zero else { return }
+        let isOver = Signal(isSticky: true)
+        let task = Task {
+            await work()
+            isOver.notify()
+        }
+        await isOver.wait(upTo: limit)
+        task.cancel()
+    }
+}
+
+/// Why a worker ended by itself.
+package enum WorkerError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The consumer was closed under the worker.
+    case deliveriesEnded
+
+    package var description: String {
+        switch self {
+        case .deliveriesEnded: "the consumer ended while the worker still ran; the log tells why"
+        }
+    }
+}

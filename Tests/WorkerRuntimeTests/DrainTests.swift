@@ -1,0 +1,120 @@
+import AMQP
+import Foundation
+import Messaging
+import Persistence
+import Postgres
+import TestSupport
+import Testing
+import WorkerRuntime
+
+@Suite(.timeLimit(.minutes(1))) struct DrainTests {
+    @Test func workInHandIsFinishedBeforeTheWorkerEnds() async throws {
+        try await Rig.with { rig in
+            let gate = Gate()
+            let running = try await rig.start(Rig.configuration(concurrency: 3)) { envelope, context in
+                await gate.pass()
+                return try await insertEffect(envelope, context)
+            }
+            try await rig.publish((0..<10).map { Rig.message("m\($0)") })
+            try await eventually { gate.waiting == 3 && running.worker.counts.inFlight == 3 }
+            let stopping = Task { try await running.stop() }
+            // The subscription is gone, so what is published now stays.
+            try await eventually {
+                try await rig.withConnection { try await $0.checkQueue(Rig.queue).consumerCount } == 0
+            }
+            try await rig.publish("late")
+            gate.open()
+            try await stopping.value
+            let receipt = try #require(running.worker.drainReceipt)
+            #expect(receipt.finished == 10 && receipt.released == 0 && receipt.left == 0)
+            #expect(try await rig.effects().count == 10)
+            let late = try await rig.receive(Rig.queue)
+            #expect(late.properties.messageID == "late" && !late.isRedelivered)
+        }
+    }
+
+    @Test func whatIsNotFinishedByTheDeadlineIsGivenBackUnspent() async throws {
+        try await Rig.with { rig in
+            let gate = Gate()
+            let running = try await rig.start(Rig.configuration(concurrency: 2, drainDeadline: .seconds(2))) {
+                envelope, context in
+                _ = try await insertEffect(envelope, context)
+                await gate.pass()
+                try Task.checkCancellation()
+                return .done
+            }
+            try await rig.publish((0..<5).map { Rig.message("m\($0)") })
+            try await eventually { gate.waiting == 2 && running.worker.counts.inFlight > 0 }
+            try await running.stop()
+            let receipt = try #require(running.worker.drainReceipt)
+            #expect(receipt.finished == 0 && receipt.left == 0)
+            #expect(receipt.released == 5)
+            #expect(receipt.elapsed < .seconds(3))
+            #expect(try await rig.effects() == [])
+            for _ in 0..<5 {
+                let delivery = try await rig.receive(Rig.queue)
+                #expect(delivery.properties.headers[HeaderName.attempt] == 0)
+            }
+        }
+    }
+
+    @Test func aHandlerThatIgnoresCancellationCannotHoldUpTheEnd() async throws {
+        try await Rig.with { rig in
+            let gate = Gate()
+            let running = try await rig.start(Rig.configuration(concurrency: 1, drainDeadline: .seconds(1))) { _, _ in
+                await Task { await gate.pass() }.value
+                return .done
+            }
+            try await rig.publish("a")
+            try await eventually { gate.waiting == 1 }
+            try await running.stop()
+            let receipt = try #require(running.worker.drainReceipt)
+            #expect(receipt.left == 1 && receipt.finished == 0)
+            // Left with the broker, which takes it back.
+            #expect(try await rig.receive(Rig.queue).properties.messageID == "a")
+            gate.open()
+        }
+    }
+
+    @Test func aWorkerWaitingForPostgresStopsInTimeAndSpendsNothing() async throws {
+        try await Rig.with { rig in
+            let port = try #require(URL(string: BrokerManagement.environment("DATABASE_URL"))?.port)
+            try await withBrokerProxy(to: port) { proxy in
+                proxy.accepts = false
+                let pool = PostgresPool(
+                    configuration: rig.pool.configuration.withParameter("port", "\(proxy.port)")
+                        .withParameter("host", "127.0.0.1"), size: 2, acquireTimeout: .milliseconds(200),
+                    shutdownTimeout: .seconds(1), logger: .silent)
+                let running = try await rig.start(Rig.configuration(drainDeadline: .seconds(2)), workerPool: pool) {
+                    _, _ in
+                    Issue.record("there is no transaction to handle it in")
+                    return .done
+                }
+                try await rig.publish("a", "b")
+                try await eventually { running.worker.counts.inFlight == 2 }
+                try await running.stop()
+                await pool.shutDown()
+                #expect(running.worker.drainReceipt?.released == 2)
+                let delivery = try await rig.receive(Rig.queue)
+                #expect(delivery.properties.headers[HeaderName.attempt] == 0)
+            }
+        }
+    }
+
+    @Test func aCancelledWorkerGivesEverythingBackAtOnce() async throws {
+        try await Rig.with { rig in
+            let gate = Gate()
+            let running = try await rig.start(Rig.configuration(concurrency: 1)) { _, _ in
+                await gate.pass()
+                try Task.checkCancellation()
+                return .done
+            }
+            try await rig.publish("a", "b", "c")
+            try await eventually { gate.waiting == 1 }
+            running.ended.cancel()
+            _ = await running.ended.result
+            try await eventually { try await rig.ready(Rig.queue) == 3 }
+            #expect(try await rig.effects() == [])
+        }
+    }
+}
