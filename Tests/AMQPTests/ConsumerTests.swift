@@ -57,7 +57,7 @@ import Testing
                 let following = try await next(consumer)
                 #expect(following.body == [3])
             }
-            #expect(try await connection.checkQueue("work").messageCount == 9)
+            try await eventually { try await connection.checkQueue("work").messageCount == 9 }
         }
     }
 
@@ -252,7 +252,7 @@ import Testing
             try await withConsumer(configuration, [Subscription(queue: "work", prefetch: 5)]) { consumer in
                 var all = [try await next(consumer)]
                 await consumer.stopTaking()
-                #expect(try await connection.checkQueue("work").consumerCount == 0)
+                try await eventually { try await connection.checkQueue("work").consumerCount == 0 }
                 while true {
                     let batch = await consumer.nextBatch(upTo: 2)
                     if batch.isEmpty { break }
@@ -262,7 +262,7 @@ import Testing
                 for delivery in all { consumer.acknowledge(delivery) }
                 #expect(await consumer.nextBatch(upTo: 1).isEmpty)
             }
-            #expect(try await connection.checkQueue("work").messageCount == 3)
+            try await eventually { try await connection.checkQueue("work").messageCount == 3 }
         }
     }
 
@@ -297,7 +297,7 @@ import Testing
                 }
             }
             #expect(consumer.state == .disconnected(lastError: nil))
-            #expect(try await connection.checkQueue("work").messageCount == 1)
+            try await eventually { try await connection.checkQueue("work").messageCount == 1 }
         }
     }
 

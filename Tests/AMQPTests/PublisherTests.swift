@@ -187,8 +187,9 @@ import Testing
         #expect(publisher.state == .connecting)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await publisher.run() }
+            try? await eventually { publisher.state != .connecting }
             let error = await #expect(throws: AMQPError.self) {
-                try await publisher.waitUntilConnected(within: .milliseconds(200))
+                try await publisher.waitUntilConnected(within: .milliseconds(100))
             }
             #expect(error?.code == .unreachable)
             let kind = await outcome { () throws(PublishError) in
