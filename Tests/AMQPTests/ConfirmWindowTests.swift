@@ -54,7 +54,8 @@ import Testing
     }
 
     @Test func repeatedAnswerMeansNothingNew() {
-        let (log, window, known) = run(sending: 3, [(2, false, false), (2, false, true), (1, false, false), (1, false, false)])
+        let (log, window, known) = run(
+            sending: 3, [(2, false, false), (2, false, true), (1, false, false), (1, false, false)])
         #expect(log == ["b confirmed", "a confirmed"])
         #expect(known == [true, true, true, true])
         #expect(window.waiting == 1)
@@ -134,7 +135,9 @@ import Testing
                 } else if let tag = open.randomElement(using: &random) {
                     let multiple = UInt8.random(in: 0..<20, using: &random) == 0
                     var settled: Set<UInt64> = []
-                    #expect((window.settle(tag, multiple: multiple, isRefused: false) { item, _ in settled.insert(item) }) == true)
+                    #expect(
+                        (window.settle(tag, multiple: multiple, isRefused: false) { item, _ in settled.insert(item) })
+                            == true)
                     let expected: Set<UInt64> = multiple ? open.filter { $0 <= tag } : [tag]
                     #expect(settled == expected)
                     open.subtract(expected)

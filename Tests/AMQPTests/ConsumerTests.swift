@@ -63,7 +63,8 @@ import Testing
 
     @Test func rejectedMessagesGoWhereTheQueueSaysAndReleasedOnesComeBack() async throws {
         try await withQueue(
-            0, arguments: [
+            0,
+            arguments: [
                 "x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead",
             ]
         ) { configuration, connection in

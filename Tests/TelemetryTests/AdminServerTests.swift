@@ -33,13 +33,14 @@ import Testing
 
     @Test func readinessNamesEveryDependency() async throws {
         let isUp = Mutex(false)
-        try await Self.withServer(readiness: {
+        let readiness: @Sendable () async -> [Readiness] = {
             let ready = isUp.withLock { $0 }
             return [
                 Readiness(name: "amqp.consumer", isReady: true, detail: "connected"),
                 Readiness(name: "postgres", isReady: ready, detail: ready ? "up" : "refused \"login\""),
             ]
-        }) { port in
+        }
+        try await Self.withServer(readiness: readiness) { port in
             let before = try await Peer.get(port, "/readyz")
             #expect(before.hasPrefix("HTTP/1.1 503 "))
             #expect(
@@ -96,7 +97,8 @@ import Testing
 
     @Test func aPeerThatDoesNotReadIsDropped() async throws {
         let page = String(repeating: "x", count: 32 << 20)
-        try await Self.withServer(timeLimit: .milliseconds(300), metrics: { page }) { port in
+        let metrics: @Sendable () -> String = { page }
+        try await Self.withServer(timeLimit: .milliseconds(300), metrics: metrics) { port in
             let slow = try Peer(port)
             try slow.send("GET /metrics HTTP/1.1\r\n\r\n")
             #expect(try await Peer.get(port, "/healthz").hasPrefix("HTTP/1.1 200 "))
@@ -108,13 +110,11 @@ import Testing
     }
 
     @Test func aCheckThatHangsBlocksNobodyElse() async throws {
-        try await Self.withServer(
-            timeLimit: .milliseconds(300),
-            readiness: {
-                try? await Task.sleep(for: .seconds(600))
-                return []
-            }
-        ) { port in
+        let readiness: @Sendable () async -> [Readiness] = {
+            try? await Task.sleep(for: .seconds(600))
+            return []
+        }
+        try await Self.withServer(timeLimit: .milliseconds(300), readiness: readiness) { port in
             let hanging = try Peer(port)
             try hanging.send("GET /readyz HTTP/1.1\r\n\r\n")
             #expect(try await Peer.get(port, "/healthz").hasPrefix("HTTP/1.1 200 "))

@@ -88,6 +88,9 @@ package final class Worker: Service, Sendable {
             inFlight: totals.inHand)
     }
 
+    /// Whether it has been told to stop and takes no more work.
+    package var isDraining: Bool { isStopping.isSet }
+
     /// How the drain went; nil until `run` has ended.
     package var drainReceipt: DrainReceipt? { receipt.withLock { $0 } }
 
