@@ -21,7 +21,7 @@ struct SyncBench: Sendable {
         poolSize: Int = 4, configuration: SyncConfiguration = SyncConfiguration(),
         _ body: (SyncBench) async throws -> Void
     ) async throws {
-        try await withScratchDatabase(migrations: Migrations.all, poolSize: poolSize) { pool in
+        try await withScratchDatabase(migrations: Schema.migrations(), poolSize: poolSize) { pool in
             try await body(SyncBench(pool: pool, handler: SyncHandler(configuration: configuration)))
         }
     }

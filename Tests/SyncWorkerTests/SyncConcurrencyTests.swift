@@ -10,15 +10,20 @@ import Testing
 /// Several workers at once, on chains whose deliveries cross.
 @Suite(.timeLimit(.minutes(5))) struct SyncConcurrencyTests {
     /// Every order arises here by itself; what comes out must not tell which.
+    ///
+    /// Chains of four, because only then can one delivery merge two consultations while another fills in an invitee of one
+    /// of them that the first does not mention.
     @Test func crossedDeliveriesNeitherDeadlockNorDiffer() async throws {
         func chain(_ name: String) -> [[UInt8]] {
-            let (a, b, c) = (name + "1", name + "2", name + "3")
+            let (a, b, c, d) = (name + "1", name + "2", name + "3", name + "4")
             return [
                 InviteeWebhook.created(a, startsAt: 0, at: 0),
                 InviteeWebhook.canceled(a, new: b, startsAt: 0, at: 60),
                 InviteeWebhook.created(b, old: a, startsAt: 500, at: 60),
                 InviteeWebhook.canceled(b, old: a, new: c, startsAt: 500, at: 120),
-                InviteeWebhook.created(c, old: b, startsAt: 900, at: 120),
+                InviteeWebhook.created(c, old: b, startsAt: 800, at: 120),
+                InviteeWebhook.canceled(c, old: b, new: d, startsAt: 800, at: 180),
+                InviteeWebhook.created(d, old: c, startsAt: 900, at: 180),
             ]
         }
         let names = (0..<12).map { "chain\($0)-" }
