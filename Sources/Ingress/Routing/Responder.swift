@@ -44,7 +44,8 @@ struct Responder: Sendable {
         }
         var incoming = IngressRequest(
             method: request.head.method, path: path, query: query, headers: request.headers, body: [],
-            pathParameter: String(parameter), requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
+            pathParameter: String(parameter),
+            requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
             receivedAt: receivedAt)
 
         var body = BodyReader(request.body, limit: limit)

@@ -72,7 +72,9 @@ final class RouteMetrics: Sendable {
     init(_ routes: [Route], factory: any MetricsFactory) {
         self.factory = factory
         self.routes = routes.map { "\($0.method.rawValue) \($0.template)" } + [Self.unmatched]
-        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)], factory: factory) }
+        durations = self.routes.map {
+            Timer(label: "http.request.duration", dimensions: [("route", $0)], factory: factory)
+        }
     }
 
     /// - Parameter route: its index; nil if none matched.
