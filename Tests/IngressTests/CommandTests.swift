@@ -305,6 +305,11 @@ import Transport
             #expect(response.headers["Retry-After"] != nil)
             #expect(!response.text.contains("secret-host"))
             #expect(ingress.broker.messages.isEmpty)
+            var unknown = PostgresError(.connectionLost, "lost during the commit")
+            unknown.isCommitUnknown = true
+            await ingress.operations.fail(with: unknown)
+            let undecided = try await Self.create(ingress)
+            #expect(undecided.status == 503, "the caller repeats it under the same key")
             await ingress.operations.fail(with: PostgresError(.decodingFailed, "column secret_column"))
             let broken = try await Self.create(ingress)
             #expect(broken.status == 500)

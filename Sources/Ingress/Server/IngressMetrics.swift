@@ -54,7 +54,7 @@ struct IngressMetrics: Sendable {
 }
 
 /// What the ingress counts of every request: `http.requests` (route, status) and `http.request.duration` (route), from the
-/// complete header to the finished answer.
+/// complete header until the answer is ready.
 final class RouteMetrics: Sendable {
     /// The route of requests that match none, so that scanners cannot make labels.
     static let unmatched = "unmatched"
