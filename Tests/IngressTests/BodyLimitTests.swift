@@ -33,7 +33,8 @@ import Transport
         try await withIngress { ingress in
             try await RawConnection.with(port: ingress.port) { connection in
                 try await connection.send(
-                    "POST /webhooks/calendly HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n")
+                    "POST /webhooks/calendly HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n"
+                )
                 #expect(await connection.receive(until: "\r\n\r\n"))
                 #expect(connection.received.hasPrefix("HTTP/1.1 413"))
                 #expect(!connection.received.contains("100 Continue"))
@@ -47,7 +48,8 @@ import Transport
             try await RawConnection.with(port: ingress.port) { connection in
                 try await connection.send(
                     "POST /webhooks/calendly HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-                let chunk = Array("10000\r\n".utf8) + Array(repeating: UInt8(ascii: "p"), count: 65_536)
+                let chunk =
+                    Array("10000\r\n".utf8) + Array(repeating: UInt8(ascii: "p"), count: 65_536)
                     + Array("\r\n".utf8)
                 var sent = 0
                 // A peer that never stops: the server has to.

@@ -75,7 +75,8 @@ import Transport
                 if let header = vector.header { headers.append(name: "Calendly-Webhook-Signature", value: header) }
                 let before = ingress.broker.messages.count
                 let response = try await ingress.client.send(
-                    HTTPRequest(method: "POST", url: ingress.origin + "/webhooks/calendly", headers: headers, body: body))
+                    HTTPRequest(
+                        method: "POST", url: ingress.origin + "/webhooks/calendly", headers: headers, body: body))
                 let mark = ingress.broker.messages.dropFirst(before).first?.envelope.signature
                 switch (vector.expect, vector.name) {
                 case (_, "valid-empty-body"):
@@ -157,12 +158,14 @@ import Transport
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        ("event_type.created", "calendly.event_type.created"), ("something-new.v2", "calendly.something-new.v2"),
-        ("Invitee.Created", "calendly.unknown"), ("a b", "calendly.unknown"), ("#", "calendly.unknown"),
-        ("*.x", "calendly.unknown"), (".x", "calendly.unknown"), ("", "calendly.unknown"),
-        ("zoë", "calendly.unknown"), (String(repeating: "x", count: 101), "calendly.unknown"),
-    ])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("event_type.created", "calendly.event_type.created"), ("something-new.v2", "calendly.something-new.v2"),
+            ("Invitee.Created", "calendly.unknown"), ("a b", "calendly.unknown"), ("#", "calendly.unknown"),
+            ("*.x", "calendly.unknown"), (".x", "calendly.unknown"), ("", "calendly.unknown"),
+            ("zoë", "calendly.unknown"), (String(repeating: "x", count: 101), "calendly.unknown"),
+        ])
     func routingKeysAreSafeWhateverTheEventIsCalled(event: String, routingKey: String) async throws {
         try await withIngress { ingress in
             let status = try await ingress.webhook(Array(#"{"event":"\#(event)"}"#.utf8)).status
@@ -171,9 +174,11 @@ import Transport
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        PublishError.Kind.unavailable, .unknown, .refused, .returned(replyCode: 312, replyText: "NO_ROUTE"),
-    ])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            PublishError.Kind.unavailable, .unknown, .refused, .returned(replyCode: 312, replyText: "NO_ROUTE"),
+        ])
     func spoolsWhatTheBrokerDoesNotConfirm(failure: PublishError.Kind) async throws {
         try await withIngress { ingress in
             let body = try Samples.fixture("calendly/09-invitee-created-unicode.json")

@@ -40,8 +40,10 @@ import Transport
             #expect(command.context.actor == "Front office")
             #expect(command.context.source == .staffAPI)
             #expect(command.context.requestID == "my-request.1")
-            #expect(command.request.customer == Person(
-                name: "Dana Whitfield", email: "dana@example.com", phone: "+1 (614) 555-0142"))
+            #expect(
+                command.request.customer
+                    == Person(
+                        name: "Dana Whitfield", email: "dana@example.com", phone: "+1 (614) 555-0142"))
             #expect(command.request.priority == .high)
             #expect(command.request.startsAt == Date(timeIntervalSince1970: 1_805_198_400))
             #expect(command.request.durationMinutes == 180)
@@ -237,7 +239,8 @@ import Transport
             let response = try await Self.create(ingress, prefer: "wait=5")
             #expect(response.status == 409)
             #expect(response.problemType == "schedule-conflict")
-            #expect(try (response.json["conflicts"] as? [[String: Any]])?.first?["resource_name"] as? String == "Crew A")
+            #expect(
+                try (response.json["conflicts"] as? [[String: Any]])?.first?["resource_name"] as? String == "Crew A")
             let id = try #require(try response.json["instance"] as? String)
             let operation = try await ingress.send("GET", id)
             #expect(try operation.json["status"] as? String == "failed")
@@ -302,6 +305,11 @@ import Transport
             #expect(response.headers["Retry-After"] != nil)
             #expect(!response.text.contains("secret-host"))
             #expect(ingress.broker.messages.isEmpty)
+            var unknown = PostgresError(.connectionLost, "lost during the commit")
+            unknown.isCommitUnknown = true
+            await ingress.operations.fail(with: unknown)
+            let undecided = try await Self.create(ingress)
+            #expect(undecided.status == 503, "the caller repeats it under the same key")
             await ingress.operations.fail(with: PostgresError(.decodingFailed, "column secret_column"))
             let broken = try await Self.create(ingress)
             #expect(broken.status == 500)

@@ -70,7 +70,7 @@ final class FakeBroker: Sendable {
             state.isHolding = false
             return state.held
         }
-        held.forEach { $0.resume() }
+        for continuation in held { continuation.resume() }
     }
 
     func publish(_ message: OutgoingMessage) async throws(PublishError) {
@@ -134,7 +134,8 @@ actor FakeOperations: OperationStore {
         operation.subjectID = subject
         operation.finishedAt = Date(timeIntervalSince1970: 1_804_690_001)
         stored[id] = operation
-        if !isSilent { observers.values.forEach { $0.yield(id) } }
+        if isSilent { return }
+        for observer in observers.values { observer.yield(id) }
     }
 
     func observeFinished(_ each: @Sendable (OperationID?) -> Void) async {

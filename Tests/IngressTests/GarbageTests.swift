@@ -19,7 +19,9 @@ import Transport
         }
     }
 
-    private static let methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO", "get", ""]
+    private static let methods = [
+        "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO", "get", "",
+    ]
     private static let paths = [
         "/v1/jobs", "/v1/jobs/\(Samples.job.id)", "/v1/jobs/\(Samples.job.id)/cancel", "/v1/jobs//cancel",
         "/webhooks/calendly", "/v1/consultations?limit=\u{1}", "/v1/jobs?cursor=%%%", "/%2e%2e/%2e%2e/etc/passwd", "*",
@@ -32,7 +34,9 @@ import Transport
         "Calendly-Webhook-Signature: t=1,v1=2", "Expect: 100-continue", "X-Request-Id: \u{7}", "Connection: close",
         "Connection: Upgrade", "Upgrade: websocket", "Host:", "traceparent: 00", ": novalue", "NoColon", "\u{0}: x",
     ]
-    private static let bodies = ["", "{}", "[]", "{\"starts_at\":1}", "\u{0}\u{1}", "2\r\n{}\r\n0\r\n\r\n", "{\"a\":", "\"\\u\""]
+    private static let bodies = [
+        "", "{}", "[]", "{\"starts_at\":1}", "\u{0}\u{1}", "2\r\n{}\r\n0\r\n\r\n", "{\"a\":", "\"\\u\"",
+    ]
 
     @Test(.timeLimit(.minutes(3)), arguments: 1...4)
     func nothingThatIsSentBreaksTheServer(seed: UInt64) async throws {
@@ -44,7 +48,8 @@ import Transport
             ingress.schedule.state.withLock { $0.jobs = [Samples.job] }
             var generator = Generator(state: seed)
             for _ in 0..<150 {
-                var text = "\(Self.methods.randomElement(using: &generator)!) \(Self.paths.randomElement(using: &generator)!)"
+                var text =
+                    "\(Self.methods.randomElement(using: &generator)!) \(Self.paths.randomElement(using: &generator)!)"
                 text += [" HTTP/1.1", " HTTP/1.0", " HTTP/9.9", ""].randomElement(using: &generator)! + "\r\n"
                 for _ in 0..<Int.random(in: 0...6, using: &generator) {
                     text += Self.fields.randomElement(using: &generator)! + "\r\n"
@@ -52,7 +57,8 @@ import Transport
                 text += "\r\n" + Self.bodies.randomElement(using: &generator)!
                 var bytes = Array(text.utf8)
                 for _ in 0..<Int.random(in: 0...2, using: &generator) where !bytes.isEmpty {
-                    bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+                    bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(
+                        in: 0...255, using: &generator)
                 }
                 let answer = try await RawConnection.with(port: ingress.port) { connection in
                     try? await connection.send(bytes)

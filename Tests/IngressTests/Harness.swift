@@ -59,13 +59,15 @@ final class Harness: Sendable {
             fields.append(name: "Content-Type", value: "application/json")
         }
         for (name, value) in headers { fields.append(name: name, value: value) }
-        var request = HTTPRequest(method: method, url: origin + path, headers: fields, body: body.map { Array($0.utf8) })
+        var request = HTTPRequest(
+            method: method, url: origin + path, headers: fields, body: body.map { Array($0.utf8) })
         request.timeout = .seconds(30)
         return try await client.send(request)
     }
 
     /// Sends a webhook, signed now unless told otherwise.
-    func webhook(_ body: [UInt8], signature: String? = nil, headers: [(String, String)] = []) async throws -> HTTPResponse
+    func webhook(_ body: [UInt8], signature: String? = nil, headers: [(String, String)] = []) async throws
+        -> HTTPResponse
     {
         let signature = signature ?? Signing.header(body, at: clock.now)
         var fields: HTTPHeaders = [

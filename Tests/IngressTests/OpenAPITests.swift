@@ -15,7 +15,9 @@ import Transport
     }
 
     /// Every object in the document, with its path.
-    private static func walk(_ value: Any, _ path: String = "#", _ visit: (String, [String: Any]) throws -> Void) rethrows {
+    private static func walk(_ value: Any, _ path: String = "#", _ visit: (String, [String: Any]) throws -> Void)
+        rethrows
+    {
         if let object = value as? [String: Any] {
             try visit(path, object)
             for (name, member) in object { try walk(member, path + "/" + name, visit) }
@@ -108,7 +110,8 @@ import Transport
         ]
         for (path, validate) in validators {
             let operation = try #require(paths[path]?["post"] as? [String: Any])
-            let content = try #require((operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])
+            let content = try #require(
+                (operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])
             let examples = try #require(content["application/json"]?["examples"] as? [String: [String: Any]])
             #expect(examples.count == 2)
             for (name, example) in examples {

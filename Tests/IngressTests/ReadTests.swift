@@ -89,13 +89,15 @@ import Transport
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        ("limit=0", ["limit"]), ("limit=201", ["limit"]), ("limit=", ["limit"]), ("limit=1&limit=2", ["limit"]),
-        ("limit=ten&state=none&from=monday&to=&cursor=x", ["cursor", "from", "limit", "state", "to"]),
-        ("state=", ["state"]), ("state=scheduled,,on_hold", ["state"]), ("sort=id", ["sort"]),
-        ("from=2027-03-16", ["from"]), ("from=2027-03-16T00:00:00Z&to=2027-03-16T00:00:00Z", ["to"]),
-        ("limit=%zz", ["query"]), ("cursor=%FF", ["query"]),
-    ])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("limit=0", ["limit"]), ("limit=201", ["limit"]), ("limit=", ["limit"]), ("limit=1&limit=2", ["limit"]),
+            ("limit=ten&state=none&from=monday&to=&cursor=x", ["cursor", "from", "limit", "state", "to"]),
+            ("state=", ["state"]), ("state=scheduled,,on_hold", ["state"]), ("sort=id", ["sort"]),
+            ("from=2027-03-16", ["from"]), ("from=2027-03-16T00:00:00Z&to=2027-03-16T00:00:00Z", ["to"]),
+            ("limit=%zz", ["query"]), ("cursor=%FF", ["query"]),
+        ])
     func badQueriesNameTheParameter(query: String, names: [String]) async throws {
         try await withIngress { ingress in
             for path in ["/v1/jobs", "/v1/consultations"] {
@@ -111,7 +113,9 @@ import Transport
     @Test(.timeLimit(.minutes(1)))
     func forgedCursorsDoNotReachTheDatabase() async throws {
         try await withIngress { ingress in
-            let texts = ["0:\u{0}", "0:'; drop table jobs", "9223372036854775807:\(Samples.job.id)", "x", ":", "0:con_x"]
+            let texts = [
+                "0:\u{0}", "0:'; drop table jobs", "9223372036854775807:\(Samples.job.id)", "x", ":", "0:con_x",
+            ]
             for text in texts {
                 let cursor = Data(text.utf8).base64EncodedString().replacing("=", with: "")
                     .replacing("+", with: "-").replacing("/", with: "_")
@@ -127,7 +131,10 @@ import Transport
         try await withIngress { ingress in
             ingress.schedule.state.withLock { $0.consultations = [Samples.consultation] }
             let list = try await ingress.send("GET", "/v1/consultations?state=booked")
-            #expect(list.text == #"{"items":[\#(String(decoding: try WireJSON.encode(Samples.consultation), as: UTF8.self))],"next_cursor":null}"#)
+            #expect(
+                list.text
+                    == #"{"items":[\#(String(decoding: try WireJSON.encode(Samples.consultation), as: UTF8.self))],"next_cursor":null}"#
+            )
             let one = try await ingress.send("GET", "/v1/consultations/\(Samples.consultation.id)")
             #expect(one.headers["ETag"] == "\"2\"")
         }

@@ -30,10 +30,13 @@ import Transport
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        ("abc-DEF_1.2", true), (String(repeating: "a", count: 128), true), (String(repeating: "a", count: 129), false),
-        ("with space", false), ("semi;colon", false), ("ü", false),
-    ])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("abc-DEF_1.2", true), (String(repeating: "a", count: 128), true),
+            (String(repeating: "a", count: 129), false),
+            ("with space", false), ("semi;colon", false), ("ü", false),
+        ])
     func requestIDsComeBackIfTheyAreHarmless(id: String, isKept: Bool) async throws {
         try await withIngress { ingress in
             let response = try await ingress.send("GET", "/nowhere", headers: [("X-Request-Id", id)])
@@ -45,7 +48,9 @@ import Transport
     @Test(.timeLimit(.minutes(1)))
     func unknownPathsAreNotFoundAndWrongMethodsAreNotAllowed() async throws {
         try await withIngress { ingress in
-            for path in ["/", "/v1", "/v1/jobs/", "/v1//jobs", "/v1/jobs/x/y", "/V1/jobs", "/v1/%6Aobs", "/webhooks/stripe"] {
+            for path in [
+                "/", "/v1", "/v1/jobs/", "/v1//jobs", "/v1/jobs/x/y", "/V1/jobs", "/v1/%6Aobs", "/webhooks/stripe",
+            ] {
                 let response = try await ingress.send("GET", path)
                 #expect(response.status == 404, "\(path)")
                 #expect(response.problemType == "not-found")
@@ -256,7 +261,8 @@ import Transport
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+            "2",
             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
         ]
         process.standardError = FileHandle.nullDevice
