@@ -261,9 +261,10 @@ import WorkerRuntime
                 proxy.accepts = false
                 proxy.cut()
                 try await rig.publish((0..<30).map { Rig.message("m\($0)") })
-                // Long enough for several rounds of waiting; the lanes are full, and nothing is settled.
-                try await eventually { running.worker.counts.inFlight == 16 }
-                try await Task.sleep(for: .seconds(1))
+                // Every lane has work, and sees its transactions fail again and again; nothing is settled.
+                try await eventually { running.worker.counts.inFlight >= 4 }
+                let attempts = proxy.accepted
+                try await eventually { proxy.accepted >= attempts + 10 }
                 #expect(running.worker.counts.handled == 1 && running.worker.counts.retried == 0)
                 proxy.accepts = true
                 try await eventually { running.worker.counts.handled == 31 }
