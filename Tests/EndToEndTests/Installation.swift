@@ -27,7 +27,7 @@ final class Installation: Sendable {
 
     /// Makes an installation, migrates it, applies the topology, and ends all of it after the body.
     static func with(
-        settings: [String: String] = [:], _ body: (Installation) async throws -> Void
+        settings: [String: String] = [:], _ body: @Sendable (Installation) async throws -> Void
     ) async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             try await withVirtualHost { broker in

@@ -190,29 +190,32 @@ nonisolated(nonsending) func withFolder<Result>(
 
     @Test func manyMailsAtOnceLeaveWholeLines() async throws {
         try await withFolder { folder in
-            let expected = Mutex<[String: SendJournal.Progress]>([:])
             let journal = try SendJournal(folder: folder)
-            await withTaskGroup(of: Void.self) { group in
+            let expected = await withTaskGroup(of: (String, SendJournal.Progress?).self) { group in
                 for number in 0..<200 {
-                    group.addTask {
-                        let id = "\(number)@x"
-                        journal.willHandOver(messageID: id)
-                        if number % 3 == 0 { journal.didAccept(messageID: id, reply: 250) }
-                        if number % 3 == 1 { journal.forget(messageID: id) }
-                        let progress: SendJournal.Progress? =
-                            switch number % 3 {
-                            case 0: .accepted(reply: 250)
-                            case 1: nil
-                            default: .handedOver
-                            }
-                        expected.withLock { $0[id] = progress }
-                    }
+                    group.addTask { (id: "\(number)@x", progress: Self.act(number, on: journal)) }
                 }
+                return await group.reduce(into: [String: SendJournal.Progress]()) { $0[$1.0] = $1.1 }
             }
             let text = try String(contentsOfFile: file(folder, journal.holder), encoding: .utf8)
             let copy = try abandon(folder)
             try Data(text.utf8).write(to: URL(fileURLWithPath: file(folder, copy)))
-            #expect(try SendJournal(folder: folder).other(copy) == .abandoned(expected.withLock { $0 }))
+            #expect(try SendJournal(folder: folder).other(copy) == .abandoned(expected))
+        }
+    }
+
+    /// What one of many mails does, by its number, and what the journal must say of it.
+    private static func act(_ number: Int, on journal: SendJournal) -> SendJournal.Progress? {
+        let id = "\(number)@x"
+        journal.willHandOver(messageID: id)
+        switch number % 3 {
+        case 0:
+            journal.didAccept(messageID: id, reply: 250)
+            return .accepted(reply: 250)
+        case 1:
+            journal.forget(messageID: id)
+            return nil
+        default: return .handedOver
         }
     }
 }
