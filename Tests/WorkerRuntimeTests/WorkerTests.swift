@@ -73,6 +73,24 @@ import WorkerRuntime
         }
     }
 
+    @Test func aQueueWithOtherTiersHasItsOwnPolicy() async throws {
+        try await Rig.with { rig in
+            // The role's policy names a tier that this queue has not got; a retry there would never be confirmed.
+            var configuration = Rig.configuration()
+            configuration.retryPolicy = RetryPolicy(tiers: [RetryTier(name: "elsewhere", delay: .seconds(1))])
+            configuration.retryPolicies = [Rig.queue: Rig.policy]
+            let seen = Record<Envelope>()
+            let running = try await rig.start(configuration) { envelope, context in
+                if seen.add(envelope) == 1 { throw Odd() }
+                return try await insertEffect(envelope, context)
+            }
+            try await rig.publish("a")
+            try await eventually { running.worker.counts.handled == 1 }
+            try await running.stop()
+            #expect(seen.all.map(\.attemptCount) == [0, 1])
+        }
+    }
+
     @Test func theLastAttemptEndsInTheDeadLetterQueueWithEveryReason() async throws {
         try await Rig.with { rig in
             try await rig.publish("a")
