@@ -7,18 +7,6 @@ import Transport
 
 /// Whatever comes, nothing here breaks: no answer of the 5xx kind, and the next request is served.
 @Suite struct GarbageTests {
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ mixed >> 31
-        }
-    }
-
     private static let methods = [
         "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO", "get", "",
     ]
@@ -46,7 +34,7 @@ import Transport
             $0.timeouts.idle = .milliseconds(200)
         } _: { ingress in
             ingress.schedule.state.withLock { $0.jobs = [Samples.job] }
-            var generator = Generator(state: seed)
+            var generator = SeededGenerator(state: seed)
             for _ in 0..<150 {
                 var text =
                     "\(Self.methods.randomElement(using: &generator)!) \(Self.paths.randomElement(using: &generator)!)"

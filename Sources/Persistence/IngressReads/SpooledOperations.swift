@@ -20,7 +20,7 @@ package enum SpooledOperations {
                 values (\(operation.id.rawValue), \(operation.principal), \(operation.route),
                     \(operation.idempotencyKey), \(operation.requestHash), \(operation.messageID),
                     \(operation.createdAt))
-                on conflict on constraint operations_idempotency_once do nothing returning id
+                on conflict do nothing returning id
                 """)
             if inserted.isEmpty {
                 let pending = try await transaction.query(
