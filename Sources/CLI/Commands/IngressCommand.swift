@@ -100,7 +100,7 @@ struct IngressCommand: AsyncParsableCommand {
                 try await SpooledOperations.spool(message, in: pool)
                 relay.wake()
             },
-            operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
+            operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes(
                 health: { .init(contentType: "application/json", body: Array("{\"live\":true}".utf8)) },
