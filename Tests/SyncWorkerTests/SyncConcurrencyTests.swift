@@ -60,6 +60,32 @@ import Testing
         }
     }
 
+    /// The first delivery merges the consultation of another invitee away while a second one, about that invitee alone, waits.
+    @Test func aDeliveryFindsItsConsultationAfterAMergerItWaitedFor() async throws {
+        try await SyncBench.run { bench in
+            try await bench.deliver(InviteeWebhook.created("B", old: "A", startsAt: 500, at: 60))
+            try await bench.deliver(InviteeWebhook.created("D", old: "C", startsAt: 900, at: 180))
+            let standing = try #require(try await bench.announcements().last).event.consultation
+            let first = try bench.envelope(InviteeWebhook.created("C", old: "B", startsAt: 800, at: 120))
+            let second = try bench.envelope(InviteeWebhook.created("A", startsAt: 0, at: 0))
+            let merged = AsyncStream<Void>.makeStream()
+            try await withThrowingTaskGroup { group in
+                group.addTask {
+                    _ = try await bench.handle(first) {
+                        merged.continuation.finish()
+                        try await bench.untilSomebodyWaits()
+                    }
+                }
+                for await _ in merged.stream {}
+                group.addTask { _ = try await bench.handle(second) }
+                try await group.waitForAll()
+            }
+            let invitees = try await bench.column(
+                "select distinct consultation_id || ' ' || is_placeholder::text from calendly_invitees")
+            #expect(invitees == ["\(standing) false"])
+        }
+    }
+
     /// As many copies of one delivery at once as there are lanes: one effect.
     @Test func theSameDeliveryManyTimesAtOnceHasOneEffect() async throws {
         try await SyncBench.run(poolSize: 8) { bench in
