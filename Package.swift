@@ -177,6 +177,12 @@ let package = Package(
                 log,
             ], swiftSettings: strict),
         .testTarget(
+            name: "NotificationWorkerTests",
+            dependencies: [
+                "Domain", "Messaging", "NotificationWorker", "Persistence", "Postgres", "TestSupport", "Transport",
+                "WorkerRuntime", log, metrics,
+            ], swiftSettings: strict),
+        .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Transport",

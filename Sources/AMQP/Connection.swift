@@ -369,7 +369,7 @@ package actor Connection {
         case .refused: throw PublishError(.refused)
         case .returned(let code, let text): throw PublishError(.returned(replyCode: code, replyText: text))
         case nil:
-            confirms.abandon(while: { _ in true }, each: { _ in })
+            _ = confirms.abandon { _ in true }
             throw PublishError(.unknown, underlying: AMQPError(.timedOut, "no confirm in time"))
         }
     }

@@ -6,7 +6,8 @@ import Testing
     private func withClient(_ body: (FakeBroker, Publisher) async throws -> Void) async throws {
         try await withFakeBroker { broker in
             var configuration = AMQPConfiguration(
-                host: "127.0.0.1", port: broker.port, user: "u", password: "p", virtualHost: "/", connectionName: "fake")
+                host: "127.0.0.1", port: broker.port, user: "u", password: "p", virtualHost: "/", connectionName: "fake"
+            )
             configuration.backoff = Backoff(base: .milliseconds(10), cap: .milliseconds(20))
             configuration.rpcTimeout = .milliseconds(500)
             try await withPublisher(configuration, confirmTimeout: .seconds(20)) { try await body(broker, $0) }
@@ -27,7 +28,7 @@ import Testing
     @Test func blockedConnectionTakesNothingUntilItIsUnblocked() async throws {
         try await withClient { broker, publisher in
             async let underWay = error(publisher)
-            try await eventually { publisher.inFlight == 1 }
+            try await eventually { broker.publishes == 1 }
             broker.say(FakeBroker.method(0, 10, 60, FakeBroker.short("low on memory")))
             try await eventually { publisher.state == .blocked(reason: "low on memory") }
             let refused = await error(publisher)
@@ -37,7 +38,7 @@ import Testing
             broker.say(FakeBroker.method(0, 10, 61))
             try await publisher.waitUntilConnected(within: .seconds(10))
             async let next = error(publisher)
-            try await eventually { publisher.inFlight == 2 }
+            try await eventually { broker.publishes == 2 }
             broker.say(FakeBroker.method(1, 60, 80, FakeBroker.tag(2) + [1]))
             #expect(await [underWay, next] == [nil, nil])
         }
@@ -47,8 +48,7 @@ import Testing
         try await withClient { broker, publisher in
             let kinds = try await withThrowingTaskGroup(of: PublishError.Kind?.self) { group in
                 for _ in 0..<5 { group.addTask { await self.error(publisher)?.kind } }
-                try await eventually { publisher.inFlight == 5 }
-                try await Task.sleep(for: .milliseconds(100))
+                try await eventually { broker.publishes == 5 }
                 broker.say(
                     FakeBroker.method(1, 60, 80, FakeBroker.tag(2) + [0])
                         + FakeBroker.method(1, 60, 120, FakeBroker.tag(4) + [1])
@@ -74,8 +74,7 @@ import Testing
         ]
         try await withClient { broker, publisher in
             async let underWay = error(publisher)
-            try await eventually { publisher.inFlight == 1 }
-            try await Task.sleep(for: .milliseconds(50))
+            try await eventually { broker.publishes == 1 }
             broker.say(words[index])
             let error = try #require(await underWay)
             #expect(error.kind == .unknown)

@@ -98,7 +98,7 @@ import Testing
         var window = Window()
         var log: [String] = []
         for item in ["a", "b", "c"] { window.send(item) }
-        window.abandon(while: { $0 < "c" }) { log.append($0) }
+        log += window.abandon { $0 < "c" }
         #expect(log == ["a", "b"])
         #expect((window.waiting, window.abandoned) == (1, 2))
         #expect(window.oldest == "c")
@@ -113,7 +113,7 @@ import Testing
         var log: [String] = []
         for item in ["a", "b", "c", "d"] { window.send(item) }
         _ = window.settle(2, multiple: false, isRefused: false) { _, _ in }
-        window.abandon(while: { $0 == "a" }) { _ in }
+        _ = window.abandon { $0 == "a" }
         window.reset { log.append($0) }
         #expect(log == ["c", "d"])
         #expect((window.waiting, window.abandoned) == (0, 0))

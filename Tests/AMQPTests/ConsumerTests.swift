@@ -226,7 +226,8 @@ import Testing
                 try await connection.declareQueue("work", arguments: quorum)
                 try await connection.publish(Publication(exchange: "", routingKey: "work", body: [1]))
                 let back = try await next(consumer)
-                #expect((back.queue, back.epoch) == ("work", 1))
+                // Caught in the middle of its creation the queue can refuse the consumer, which costs the connection once.
+                #expect(back.queue == "work")
                 try await consumer.waitUntilConnected(within: .seconds(10))
             }
         }
@@ -253,7 +254,6 @@ import Testing
             try await withConsumer(configuration, [Subscription(queue: "work", prefetch: 5)]) { consumer in
                 var all = [try await next(consumer)]
                 await consumer.stopTaking()
-                try await eventually { try await connection.checkQueue("work").consumerCount == 0 }
                 while true {
                     let batch = await consumer.nextBatch(upTo: 2)
                     if batch.isEmpty { break }
@@ -261,6 +261,8 @@ import Testing
                 }
                 #expect(all.count == 5)
                 for delivery in all { consumer.acknowledge(delivery) }
+                // A quorum queue counts a cancelled consumer until everything it holds is settled.
+                try await eventually { try await connection.checkQueue("work").consumerCount == 0 }
                 #expect(await consumer.nextBatch(upTo: 1).isEmpty)
             }
             try await eventually { try await connection.checkQueue("work").messageCount == 3 }

@@ -9,6 +9,10 @@ final class FakeBroker: Sendable {
     let port: Int
     private let listener: CInt
     private let client = Mutex<CInt>(-1)
+    private let received = Mutex(0)
+
+    /// How many publishes have arrived, as methods.
+    var publishes: Int { received.withLock { $0 } }
 
     init() throws {
         listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
@@ -81,6 +85,7 @@ final class FakeBroker: Sendable {
             case (10, 50): say(Self.method(0, 10, 51))
             case (20, 10): say(Self.method(channel, 20, 11, Self.big(0)))
             case (20, 40): say(Self.method(channel, 20, 41))
+            case (60, 40): received.withLock { $0 += 1 }
             case (85, 10): say(Self.method(channel, 85, 11))
             default: break
             }

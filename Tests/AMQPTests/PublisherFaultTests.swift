@@ -102,7 +102,7 @@ import Testing
     @Test func cutConnectionReportsWhatIsUnknown() async throws {
         try await withFaults { configuration, proxy, connection in
             try await withPublisher(configuration) { publisher in
-                proxy.behaviour = .delay(.milliseconds(100))
+                proxy.behaviour = .delay(.seconds(1))
                 let kinds = await withTaskGroup(of: PublishError.Kind?.self) { group in
                     for _ in 0..<500 {
                         group.addTask { await self.error(publisher, self.publication())?.kind }
@@ -196,7 +196,7 @@ import Testing
                 var name: String?
                 try await eventually {
                     name = try await management.connections(virtualHost: configuration.virtualHost)
-                        .first { $0.user_provided_name == "victim" }?.name
+                        .first { $0.clientName == "victim" }?.name
                     return name != nil
                 }
                 try await management.closeConnection(try #require(name))

@@ -73,6 +73,24 @@ import WorkerRuntime
         }
     }
 
+    @Test func aQueueWithOtherTiersHasItsOwnPolicy() async throws {
+        try await Rig.with { rig in
+            // The role's policy names a tier that this queue has not got; a retry there would never be confirmed.
+            var configuration = Rig.configuration()
+            configuration.retryPolicy = RetryPolicy(tiers: [RetryTier(name: "elsewhere", delay: .seconds(1))])
+            configuration.retryPolicies = [Rig.queue: Rig.policy]
+            let seen = Record<Envelope>()
+            let running = try await rig.start(configuration) { envelope, context in
+                if seen.add(envelope) == 1 { throw Odd() }
+                return try await insertEffect(envelope, context)
+            }
+            try await rig.publish("a")
+            try await eventually { running.worker.counts.handled == 1 }
+            try await running.stop()
+            #expect(seen.all.map(\.attemptCount) == [0, 1])
+        }
+    }
+
     @Test func theLastAttemptEndsInTheDeadLetterQueueWithEveryReason() async throws {
         try await Rig.with { rig in
             try await rig.publish("a")
@@ -261,9 +279,10 @@ import WorkerRuntime
                 proxy.accepts = false
                 proxy.cut()
                 try await rig.publish((0..<30).map { Rig.message("m\($0)") })
-                // Long enough for several rounds of waiting; the lanes are full, and nothing is settled.
-                try await eventually { running.worker.counts.inFlight == 16 }
-                try await Task.sleep(for: .seconds(1))
+                // Every lane has work, and sees its transactions fail again and again; nothing is settled.
+                try await eventually { running.worker.counts.inFlight >= 4 }
+                let attempts = proxy.accepted
+                try await eventually { proxy.accepted >= attempts + 10 }
                 #expect(running.worker.counts.handled == 1 && running.worker.counts.retried == 0)
                 proxy.accepts = true
                 try await eventually { running.worker.counts.handled == 31 }

@@ -50,9 +50,12 @@ struct WorkerCommand: AsyncParsableCommand {
             connections.append(("amqp.publisher", { publisher.state }))
         }
         for role in roles {
-            let consumer = try kit.consumer(of: Self.queues(of: role))
+            let consumer = try kit.consumer(of: Self.queues(of: role), prefetch: prefetch)
             connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
             services.append(consumer)
+            if role == .deadLetters {
+                services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
+            }
             services.append(
                 try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))
         }
@@ -115,7 +118,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 name: Keys.retryTiers.name, problem: "names a tier that does not exist",
                 hint: "See topology/topology.yaml.")
         }
-        return WorkerConfiguration(
+        var configuration = WorkerConfiguration(
             role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())",
             version: Version.text,
             concurrency: try concurrency ?? kit.settings.value(Keys.concurrency),
@@ -123,6 +126,13 @@ struct WorkerCommand: AsyncParsableCommand {
             batchSize: role == .scheduling ? 1 : try kit.settings.value(Keys.batch),
             handlerTimeout: try kit.settings.value(Keys.handlerTimeout),
             drainDeadline: try kit.settings.value(Keys.drainTimeout), retryPolicy: policy)
+        // Queues for emergencies have the short tiers only.
+        let urgent = RetryPolicy(tiers: RetryPolicy.urgentTiers, maxAttempts: policy.maxAttempts)
+        let shortTiers = tiers.filter { RetryPolicy.urgentTiers.map(\.name).contains($0) }
+        for queue in Self.queues(of: role) where queue.hasSuffix(".urgent") {
+            configuration.retryPolicies[queue] = urgent.restricted(to: shortTiers.joined(separator: ",")) ?? urgent
+        }
+        return configuration
     }
 
     private func notificationHandler(_ kit: ProcessKit) throws -> NotificationHandler {

@@ -1,7 +1,6 @@
 import AMQP
 import Foundation
 import Logging
-import Metrics
 import Persistence
 import Postgres
 import ServiceLifecycle
@@ -24,10 +23,9 @@ struct ProcessKit {
         settings = try Settings.load()
         self.role = role
         try SampleCredentials.refuse(in: settings)
-        logger = try settings.logger("neff.\(role)")
+        metrics = Telemetry.bootstrap(logLevel: try settings.logLevel())
+        logger = Logger(label: "neff.\(role)")
         id = "\(role)@\(ProcessInfo.processInfo.hostName):\(getpid())"
-        metrics = MetricsRegistry()
-        MetricsSystem.bootstrap(metrics)
         pool = PostgresPool(
             configuration: try PostgresConfiguration(
                 url: settings.value(Keys.databaseURL), applicationName: "neff-\(role)"),
@@ -42,11 +40,14 @@ struct ProcessKit {
             logger: logger)
     }
 
-    func consumer(of queues: [String]) throws -> Consumer {
-        let prefetch = try settings.value(Keys.prefetch)
+    /// - Parameter prefetch: nil takes the setting.
+    func consumer(of queues: [String], prefetch: Int?) throws -> Consumer {
+        let prefetch = try prefetch ?? settings.value(Keys.prefetch)
         return Consumer(
             configuration: try Broker.configuration(settings, purpose: "\(role)-consume"),
-            subscriptions: queues.map { Subscription(queue: $0, prefetch: UInt16(prefetch)) }, logger: logger)
+            subscriptions: queues.map { Subscription(queue: $0, prefetch: UInt16(prefetch)) },
+            // The worker has settled or given back everything by its own deadline; this is for what it could not.
+            drainTimeout: .seconds(2), logger: logger)
     }
 
     /// Checks that the schema fits.

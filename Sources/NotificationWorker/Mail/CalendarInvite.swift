@@ -47,8 +47,8 @@ package struct CalendarInvite: Sendable {
             "DTSTAMP:\(Self.utc(stamp))", "DTSTART:\(Self.utc(visit.startsAt))", "DTEND:\(Self.utc(visit.endsAt))",
             "SUMMARY:\(Self.escaped(summary))", "DESCRIPTION:\(Self.escaped(description))",
             "STATUS:\(method == .cancel ? "CANCELLED" : "CONFIRMED")", "TRANSP:OPAQUE",
-            "ORGANIZER;CN=\(Self.parameter(organizer.name)):mailto:\(organizer.address)",
-            "ATTENDEE;CN=\(Self.parameter(attendee.name));ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE:mailto:"
+            "ORGANIZER\(Self.commonName(organizer.name)):mailto:\(organizer.address)",
+            "ATTENDEE\(Self.commonName(attendee.name));ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE:mailto:"
                 + attendee.address,
         ]
         if let location { lines.append("LOCATION:\(Self.escaped(location))") }
@@ -58,47 +58,40 @@ package struct CalendarInvite: Sendable {
 
     /// `20270316T130000Z`.
     private static func utc(_ date: Date) -> String {
-        var calendar = Calendar(identifier: .gregorian)
-        calendar.timeZone = .gmt
-        let parts = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: date)
-        func two(_ value: Int?) -> String {
-            let value = value ?? 0
-            return value < 10 ? "0\(value)" : String(value)
-        }
-        let day = "\(parts.year ?? 0)\(two(parts.month))\(two(parts.day))"
-        return "\(day)T\(two(parts.hour))\(two(parts.minute))\(two(parts.second))Z"
+        date.formatted(Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted))
     }
+
+    // All of this goes by scalars: a Swift character may be a delimiter and an accent over it, which equals neither.
 
     /// TEXT values (RFC 5545 section 3.3.11): backslash, semicolon, comma and line breaks.
     private static func escaped(_ text: String) -> String {
-        var result = ""
-        for character in text {
-            switch character {
-            case "\\": result += "\\\\"
-            case ";": result += "\\;"
-            case ",": result += "\\,"
-            case "\n", "\r\n": result += "\\n"
-            default:
-                // Other control characters have no place in TEXT.
-                if character.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 }) {
-                    result.append(character)
-                }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\\", ";", ",": result += ["\\", scalar]
+            case "\n": result += ["\\", "n"]
+            default: if !isControl(scalar) { result.append(scalar) }
             }
         }
-        return result
+        return String(result)
     }
 
     /// Quoted parameter values (section 3.2) cannot hold quotes or control characters at all.
-    private static func parameter(_ text: String) -> String {
-        "\"" + text.filter { $0 != "\"" && $0.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 } } + "\""
+    private static func commonName(_ name: String) -> String {
+        let scalars = name.unicodeScalars.filter { $0 != "\"" && !isControl($0) }
+        return scalars.isEmpty ? "" : ";CN=\"\(String(String.UnicodeScalarView(scalars)))\""
     }
 
-    /// Folding (section 3.1): at most 75 octets in a line, never inside a character.
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.generalCategory == .control
+    }
+
+    /// Folding (section 3.1): at most 75 octets in a line, never inside a scalar.
     private static func folded(_ line: String) -> [UInt8] {
         var result: [UInt8] = []
         var room = 75
-        for character in line {
-            let bytes = Array(character.utf8)
+        for scalar in line.unicodeScalars {
+            let bytes = UTF8.encode(scalar).map(Array.init) ?? []
             if bytes.count > room {
                 result += Array("\r\n ".utf8)
                 room = 74

@@ -30,8 +30,8 @@ package struct MailComposer: Sendable {
         if claim.isRepeat { headers.append(("X-Neff-Repeat", "possible")) }
         return try Mail(
             from: from, to: recipient, replyTo: replyTo, subject: text.subject, messageID: claim.mailID, date: now,
-            text: text.body, html: Self.html(text.body), calendar: invitation(for: notice, text: text, at: now),
-            headers: headers)
+            text: text.body, html: Self.html(text.body, links: notice.facts.links),
+            calendar: invitation(for: notice, text: text, at: now), headers: headers)
     }
 
     private func invitation(
@@ -51,13 +51,14 @@ package struct MailComposer: Sendable {
         return try Mail.CalendarPart(method: method == .request ? .request : .cancel, bytes: invite.rendered())
     }
 
-    /// The text as HTML: paragraphs, line breaks, and links for what starts with https.
-    static func html(_ text: String) -> String {
-        let paragraphs = text.split(separator: "\n\n", omittingEmptySubsequences: true).map { paragraph in
+    /// The text as HTML: paragraphs, line breaks, and our own links. What customers typed never becomes a link.
+    static func html(_ text: String, links: [String]) -> String {
+        let paragraphs = text.split(separator: "\n\n").map { paragraph in
             let lines = paragraph.split(separator: "\n").map { line in
                 line.split(separator: " ", omittingEmptySubsequences: false).map { word in
                     let escaped = Self.escaped(word)
-                    return word.hasPrefix("https://") ? "<a href=\"\(escaped)\">\(escaped)</a>" : escaped
+                    return word.hasPrefix("https://") && links.contains(String(word))
+                        ? "<a href=\"\(escaped)\">\(escaped)</a>" : escaped
                 }.joined(separator: " ")
             }
             return "<p>\(lines.joined(separator: "<br>\n"))</p>"
@@ -72,18 +73,23 @@ package struct MailComposer: Sendable {
             """
     }
 
+    /// By scalars: a quote with an accent over it is another character to Swift, and a quote to a browser.
     private static func escaped(_ text: Substring) -> String {
         var result = ""
-        for character in text {
-            switch character {
+        for scalar in text.unicodeScalars {
+            switch scalar {
             case "&": result += "&amp;"
             case "<": result += "&lt;"
             case ">": result += "&gt;"
             case "\"": result += "&quot;"
             case "'": result += "&#39;"
-            default: result.append(character)
+            default: result.unicodeScalars.append(scalar)
             }
         }
         return result
     }
+}
+
+extension NoticeFacts {
+    fileprivate var links: [String] { [cancelLink, rescheduleLink].compactMap { $0 } }
 }

@@ -5,8 +5,8 @@ package import Persistence
 
 /// Subject and text of every kind of notice, from the files in `Templates`.
 ///
-/// The first line of a template is its subject. What customers typed is put in as it is: the text is plain, and the HTML
-/// part is made from it with everything escaped.
+/// The first line of a template is its subject. What customers typed is put in as one line of plain text, so that it can
+/// pass neither for a paragraph of ours nor for a header; the HTML part is made from the text with everything escaped.
 package struct MailTemplates: Sendable {
     /// What a notice says.
     package struct Text: Hashable, Sendable {
@@ -42,6 +42,7 @@ package struct MailTemplates: Sendable {
     private static let files: [String: [UInt8]] = [
         "consultation_booked": PackageResources.consultation_booked_mustache,
         "consultation_moved": PackageResources.consultation_moved_mustache,
+        "consultation_merged": PackageResources.consultation_merged_mustache,
         "consultation_canceled": PackageResources.consultation_canceled_mustache,
         "job_scheduled": PackageResources.job_scheduled_mustache,
         "job_moved": PackageResources.job_moved_mustache,
@@ -54,31 +55,53 @@ package struct MailTemplates: Sendable {
 
     package func text(of notice: PlannedNotification) throws -> Text {
         guard let template = templates[notice.template] else { throw Broken(template: notice.template) }
+        let rendered = template.render(context(of: notice))
+        let lines = rendered.split(separator: "\n", maxSplits: 1)
+        let prefix = "Subject: "
+        guard lines.count == 2, lines[0].hasPrefix(prefix) else { throw Broken(template: notice.template) }
+        // A section without content leaves its empty lines behind.
+        var body = String(lines[1])
+        while body.contains("\n\n\n") { body = body.replacing("\n\n\n", with: "\n\n") }
+        return Text(
+            subject: String(lines[0].dropFirst(prefix.count)),
+            body: body.trimmingCharacters(in: .whitespacesAndNewlines) + "\n")
+    }
+
+    private func context(of notice: PlannedNotification) -> [String: Any] {
         let facts = notice.facts
         var context: [String: Any] = [
-            "name": notice.recipientName, "what": facts.what, "when": VisitClock.text(facts.visit),
-            "day": VisitClock.day(facts.visit), "customer": facts.customerName, "office_phone": officePhone,
-            "reasons": facts.reasons,
+            "what": Self.line(facts.what), "when": VisitClock.text(facts.visit), "day": VisitClock.day(facts.visit),
+            "office_phone": officePhone, "reasons": facts.reasons.map { Self.line($0) },
             "alternatives": facts.alternatives.map { alternative in
                 let visit = Visit(
                     startsAt: alternative.startsAt, endsAt: alternative.endsAt, timeZone: facts.visit.timeZone)
-                return "\(VisitClock.text(visit)), \(alternative.resourceName)"
+                return "\(VisitClock.text(visit)), \(Self.line(alternative.resourceName, maxCharacters: Self.maxName))"
             },
         ]
-        context["previous_when"] = facts.previousVisit.map(VisitClock.text)
-        context["address"] = facts.address
-        context["assignee"] = facts.assignee
-        context["reason"] = facts.reason.flatMap { $0.isEmpty ? nil : $0 }
-        context["customer_phone"] = facts.customerPhone
-        context["cancel_link"] = facts.cancelLink
-        context["reschedule_link"] = facts.rescheduleLink
-        let rendered = template.render(context)
-        let prefix = "Subject: "
-        guard rendered.hasPrefix(prefix), let end = rendered.firstIndex(of: "\n") else {
-            throw Broken(template: notice.template)
+        func set(_ name: String, _ text: String?, maxCharacters: Int = 1_000) {
+            let line = Self.line(text ?? "", maxCharacters: maxCharacters)
+            if !line.isEmpty { context[name] = line }
         }
-        return Text(
-            subject: String(rendered[..<end].dropFirst(prefix.count)),
-            body: rendered[end...].trimmingCharacters(in: .whitespacesAndNewlines) + "\n")
+        set("name", notice.recipientName, maxCharacters: Self.maxName)
+        set("customer", facts.customerName, maxCharacters: Self.maxName)
+        set("customer_phone", facts.customerPhone, maxCharacters: Self.maxName)
+        set("assignee", facts.assignee, maxCharacters: Self.maxName)
+        set("address", facts.address)
+        set("reason", facts.reason)
+        set("previous_when", facts.previousVisit.map(VisitClock.text))
+        set("cancel_link", facts.cancelLink, maxCharacters: 2_000)
+        set("reschedule_link", facts.rescheduleLink, maxCharacters: 2_000)
+        return context
+    }
+
+    private static let maxName = 200
+
+    /// One line of text: white space and control characters of all kinds become single spaces.
+    private static func line(_ text: String, maxCharacters: Int = 1_000) -> String {
+        let words = text.unicodeScalars.split { scalar in
+            scalar.properties.isWhitespace || scalar.properties.generalCategory == .control
+                || scalar.properties.isBidiControl
+        }
+        return String(words.map(String.init).joined(separator: " ").prefix(maxCharacters))
     }
 }

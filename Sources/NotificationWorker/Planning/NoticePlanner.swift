@@ -1,4 +1,5 @@
 import Domain
+import Foundation
 package import Messaging
 package import Persistence
 
@@ -13,19 +14,24 @@ package struct NoticePlanner: Sendable {
 
     /// The notices of an event.
     ///
-    /// People without an e-mail address are not told; there is no other channel yet.
+    /// People without an e-mail address are not told; there is no other channel yet. Who is a customer and on the crew at
+    /// once, or has one address for two crews, gets the first notice only.
     /// - Returns: none for an event of which nobody is told.
     /// - Throws: `DecodingError` for a body that is not what its type says.
     package func notices(of envelope: Envelope) throws -> [PlannedNotification] {
-        switch envelope.type {
-        case .consultationBooked, .consultationRescheduled, .consultationCanceled:
-            consultationNotices(envelope.type, try WireJSON.decode(ConsultationEvent.self, from: envelope.body))
-        case .consultationAssigned, .consultationReleased, .consultationUnassigned:
-            assignmentNotices(envelope.type, try WireJSON.decode(ConsultationAssignmentEvent.self, from: envelope.body))
-        case .jobScheduled, .jobRescheduled, .jobCanceled:
-            jobNotices(envelope.type, try WireJSON.decode(JobEvent.self, from: envelope.body))
-        default: []
-        }
+        let notices: [PlannedNotification] =
+            switch envelope.type {
+            case .consultationBooked, .consultationRescheduled, .consultationCanceled:
+                consultationNotices(envelope.type, try WireJSON.decode(ConsultationEvent.self, from: envelope.body))
+            case .consultationAssigned, .consultationReleased, .consultationUnassigned:
+                assignmentNotices(
+                    envelope.type, try WireJSON.decode(ConsultationAssignmentEvent.self, from: envelope.body))
+            case .jobScheduled, .jobRescheduled, .jobCanceled:
+                jobNotices(envelope.type, try WireJSON.decode(JobEvent.self, from: envelope.body))
+            default: []
+            }
+        var addresses: Set<String> = []
+        return notices.filter { addresses.insert($0.recipient.lowercased()).inserted }
     }
 
     // MARK: Consultations
@@ -35,7 +41,8 @@ package struct NoticePlanner: Sendable {
             switch type {
             case .consultationBooked: "consultation_booked"
             case .consultationRescheduled: "consultation_moved"
-            default: "consultation_canceled"
+            // The visit stands, only this entry of it goes.
+            default: event.mergedInto == nil ? "consultation_canceled" : "consultation_merged"
             }
         let facts = NoticeFacts(
             what: Self.name(of: event.kind), customerName: event.customer.name, customerPhone: event.customer.phone,
@@ -109,12 +116,13 @@ package struct NoticePlanner: Sendable {
         _ type: MessageType, to recipient: String?, named name: String, _ template: String,
         _ kind: PlannedNotification.SubjectKind, _ subject: String, _ sequence: Int, _ facts: NoticeFacts
     ) -> [PlannedNotification] {
-        guard let recipient, !recipient.isEmpty else { return [] }
+        guard let recipient = recipient?.trimmingCharacters(in: .whitespacesAndNewlines), !recipient.isEmpty else {
+            return []
+        }
         return [
             PlannedNotification(
                 occasion: "\(type)/\(subject)/\(sequence)", recipient: recipient, recipientName: name,
-                template: template,
-                subjectKind: kind, subjectID: subject, sequence: sequence, facts: facts)
+                template: template, subjectKind: kind, subjectID: subject, sequence: sequence, facts: facts)
         ]
     }
 }

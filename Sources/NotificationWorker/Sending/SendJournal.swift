@@ -1,19 +1,26 @@
 import CLinux
 import Foundation
+import Metrics
 import Synchronization
 import Transport
 
 /// One process's record, in a file, of how far each mail has come at the two instants that cannot be undone.
 ///
 /// The database learns of a sent mail only with the commit that follows. A process that is killed in between leaves this
-/// file, and the next one on the same host reads it: `A` for accepted, `H` for handed over without an answer, nothing for
-/// a mail whose final dot was never sent. A line is one `write(2)`, which survives the death of the process (not of the
-/// machine: then the policy for ambiguous mail decides).
+/// file, and the next one on the same host reads it. A line is one `write(2)`, which survives the death of the process (not
+/// of the machine: then the policy for ambiguous mail decides).
+///
+/// | Line | Meaning |
+/// |---|---|
+/// | `H id` | the final dot is about to go out |
+/// | `A id reply` | the server accepted |
+/// | `F id` | the database has the outcome; a later attempt begins untouched |
 ///
 /// The process holds a lock on its file for as long as it lives, so that others can tell the living from the dead.
 package final class SendJournal: SMTPCheckpoint {
-    /// What a journal knows of one mail.
+    /// How far a mail has come.
     package enum Progress: Hashable, Sendable {
+        /// Not complete at the server, which must not deliver it then (RFC 5321 section 4.1.1.4).
         case untouched
         /// The final dot may have been sent and no answer was seen.
         case handedOver
@@ -21,7 +28,7 @@ package final class SendJournal: SMTPCheckpoint {
     }
 
     /// The journal of another process.
-    package enum Other: Sendable {
+    package enum Other: Hashable, Sendable {
         /// Its process lives, or another process is reading it now.
         case inUse
         /// Its process is gone; these are its mails by Message-ID.
@@ -30,28 +37,38 @@ package final class SendJournal: SMTPCheckpoint {
         case missing
     }
 
+    private struct State {
+        var entries: [String: Progress] = [:]
+        var isBroken = false
+    }
+
+    /// The file is emptied once it is larger than this and nothing in it is open.
+    static let maxBytes = 1 << 20
+    private static let prefix = "sends-"
+    private static let suffix = ".journal"
+
     /// Names the holder of claims; also the file's name.
     package let holder: String
-    private let folder: URL
+    private let folder: String
     private let descriptor: CInt
-    private let entries = Mutex<[String: Progress]>([:])
+    private let state = Mutex(State())
 
     /// Starts the journal of this process.
     ///
     /// - Throws: if the folder cannot be made or written.
-    package init(folder path: String) throws(JournalError) {
-        folder = URL(fileURLWithPath: path, isDirectory: true)
+    package init(folder: String) throws(JournalError) {
         do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            throw JournalError(path: path, problem: "cannot be made")
+            throw JournalError(path: folder, problem: "cannot be made")
         }
-        holder = "sends-\(UUID().uuidString.lowercased())"
-        let file = folder.appending(path: "\(holder).journal").path
-        descriptor = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw JournalError(path: path, problem: "cannot be written") }
+        self.folder = folder
+        holder = Self.prefix + UUID().uuidString.lowercased()
+        descriptor = open(
+            "\(folder)/\(holder)\(Self.suffix)", O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw JournalError(path: folder, problem: "cannot be written") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw JournalError(path: path, problem: "cannot be locked")
+            throw JournalError(path: folder, problem: "cannot be locked")
         }
     }
 
@@ -59,80 +76,99 @@ package final class SendJournal: SMTPCheckpoint {
         close(descriptor)
     }
 
+    /// Whether a line could not be written. Mail still goes out; what is cut off from now on counts as ambiguous.
+    package var isBroken: Bool { state.withLock { $0.isBroken } }
+
     package func willHandOver(messageID: String) {
-        entries.withLock { $0[messageID] = .handedOver }
-        append("H \(messageID)\n")
+        note(messageID, .handedOver, "H \(messageID)\n")
     }
 
     package func didAccept(messageID: String, reply: Int) {
-        entries.withLock { $0[messageID] = .accepted(reply: reply) }
-        append("A \(messageID) \(reply)\n")
+        note(messageID, .accepted(reply: reply), "A \(messageID) \(reply)\n")
     }
 
     /// What this process knows of a mail of its own.
     package func progress(of messageID: String) -> Progress {
-        entries.withLock { $0[messageID] ?? .untouched }
+        state.withLock { $0.entries[messageID] ?? .untouched }
     }
 
-    /// Forgets a mail whose outcome the database has. When none is left, the file is emptied once it has grown.
+    /// Forgets a mail whose outcome the database has.
     package func forget(messageID: String) {
-        let isEmpty = entries.withLock { entries in
-            entries[messageID] = nil
-            return entries.isEmpty
-        }
-        // A line written between the check and the truncation could be lost, so the lock spans both.
-        guard isEmpty else { return }
-        entries.withLock { entries in
-            if entries.isEmpty, lseek(descriptor, 0, SEEK_END) > 1 << 20 { ftruncate(descriptor, 0) }
+        state.withLock { state in
+            guard state.entries.removeValue(forKey: messageID) != nil else { return }
+            append("F \(messageID)\n", &state)
+            // Under the lock, so that no line can come between the look and the cut.
+            if state.entries.isEmpty, lseek(descriptor, 0, SEEK_END) > Self.maxBytes { ftruncate(descriptor, 0) }
         }
     }
+
+    // MARK: Journals of others
 
     /// Reads the journal of another process.
     package func other(_ holder: String) -> Other {
-        guard holder != self.holder, holder.hasPrefix("sends-"), !holder.contains("/") else { return .missing }
-        let path = folder.appending(path: "\(holder).journal").path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard holder != self.holder, holder.hasPrefix(Self.prefix), !holder.contains("/") else { return .missing }
+        let descriptor = open(path(of: holder), O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .missing }
-        defer { close(descriptor) }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return .inUse }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return .missing }
+        guard let bytes = try? file.readToEnd() ?? Data(), let text = String(data: bytes, encoding: .utf8) else {
+            return .missing
+        }
         return .abandoned(Self.parse(text))
     }
 
-    /// The holders of all journals in the folder whose processes are gone.
-    package func abandonedHolders() -> [String] {
-        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        return files.filter { $0.hasPrefix("sends-") && $0.hasSuffix(".journal") }
-            .map { String($0.dropLast(".journal".count)) }
-            .filter { if case .abandoned = other($0) { true } else { false } }
+    /// The journals in the folder whose processes are gone, by holder.
+    package func abandoned() -> [String: [String: Progress]] {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        var journals: [String: [String: Progress]] = [:]
+        for file in files where file.hasPrefix(Self.prefix) && file.hasSuffix(Self.suffix) {
+            let holder = String(file.dropLast(Self.suffix.count))
+            if case .abandoned(let entries) = other(holder) { journals[holder] = entries }
+        }
+        return journals
     }
 
     /// Removes the journal of a process that is gone and of whose mails nothing is open any more.
     package func remove(_ holder: String) {
-        guard holder != self.holder, case .abandoned = other(holder) else { return }
-        try? FileManager.default.removeItem(at: folder.appending(path: "\(holder).journal"))
+        guard case .abandoned = other(holder) else { return }
+        unlink(path(of: holder))
     }
 
     static func parse(_ text: String) -> [String: Progress] {
-        var progress: [String: Progress] = [:]
+        var entries: [String: Progress] = [:]
         // A line without its end was cut off with the process and says nothing.
         for line in text.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
             let words = line.split(separator: " ").map(String.init)
             switch (words.first, words.count) {
-            case ("H", 2): progress[words[1]] = .handedOver
-            case ("A", 3): progress[words[1]] = .accepted(reply: Int(words[2]) ?? 250)
+            case ("H", 2): entries[words[1]] = .handedOver
+            case ("A", 3): entries[words[1]] = .accepted(reply: Int(words[2]) ?? 250)
+            case ("F", 2): entries[words[1]] = nil
             default: continue
             }
         }
-        return progress
+        return entries
     }
 
-    private func append(_ line: String) {
+    // MARK: Writing
+
+    private func path(of holder: String) -> String { "\(folder)/\(holder)\(Self.suffix)" }
+
+    private func note(_ messageID: String, _ progress: Progress, _ line: String) {
+        state.withLock { state in
+            state.entries[messageID] = progress
+            append(line, &state)
+        }
+    }
+
+    private func append(_ line: String, _ state: inout State) {
+        guard !state.isBroken else { return }
         let bytes = Array(line.utf8)
-        let written = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+        if bytes.withUnsafeBytes({ write(descriptor, $0.baseAddress, $0.count) }) == bytes.count { return }
         // After a failed write (a full disk) the file would call a sent mail untouched. Without the file, others go by the
         // claim's age and treat the mail as ambiguous, which is true.
-        if written != bytes.count { unlink(folder.appending(path: "\(holder).journal").path) }
+        state.isBroken = true
+        unlink(path(of: holder))
+        Counter(label: "notifications.journal_failures").increment()
     }
 }
 

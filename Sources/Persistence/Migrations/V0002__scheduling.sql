@@ -271,13 +271,15 @@ create table notifications (
     data jsonb not null,
     status text not null default 'planned',
     attempts integer not null default 0,
-    -- The worker that holds it, from the claim until the outcome is committed.
+    -- The send journal of the process that holds it, from the claim until the outcome is committed.
     claimed_by text,
     claimed_at timestamptz,
     -- Set when a send was cut off at the one instant in which nobody can know whether the server took it.
     ambiguous boolean not null default false,
     sent_at timestamptz,
     reply text,
+    -- Why the last attempt failed: a short class such as smtp.550, and words for a person.
+    error_code text,
     error text,
     -- When the outside event that caused it reached us.
     received_at timestamptz not null,

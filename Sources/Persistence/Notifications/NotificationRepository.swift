@@ -5,30 +5,9 @@ package import Postgres
 
 /// The table of notifications: what is planned, on its way, sent, or failed.
 package enum NotificationRepository {
-    /// A notification that one worker holds while it sends it.
-    package struct Claim: Hashable, Sendable {
-        package let id: NotificationID
-        package let planned: PlannedNotification
-        /// The stable Message-ID.
-        package let mailID: String
-        /// Whether an earlier send was cut off at the ambiguous instant.
-        package let isRepeat: Bool
-    }
-
-    /// What became of an attempt to claim.
-    package enum ClaimResult: Hashable, Sendable {
-        case claimed(Claim)
-        /// Sent, superseded or failed before: nothing is to be done.
-        case finished
-        /// A newer notice of the same subject has gone to the same person, so this one would only confuse.
-        case superseded
-        /// Somebody holds it. The time is the claim's.
-        case held(by: String, since: Date)
-        case unknown
-    }
-
     /// Plans a notification.
     ///
+    /// - Parameter mailDomain: the right side of the Message-ID.
     /// - Returns: its id; nil if the same person has been planned to be told of the same occasion before.
     /// - Throws: `PostgresError`.
     package static func plan(
@@ -50,105 +29,161 @@ package enum NotificationRepository {
         return rows.isEmpty ? nil : id
     }
 
+    /// A notification that this process may send now.
+    package struct Claim: Hashable, Sendable {
+        package let id: NotificationID
+        package let planned: PlannedNotification
+        /// The stable Message-ID.
+        package let mailID: String
+        /// Whether an earlier send was cut off at the ambiguous instant.
+        package let isRepeat: Bool
+
+        package init(id: NotificationID, planned: PlannedNotification, mailID: String, isRepeat: Bool) {
+            self.id = id
+            self.planned = planned
+            self.mailID = mailID
+            self.isRepeat = isRepeat
+        }
+
+        /// What the row says of it.
+        package func held(by holder: String) -> Held {
+            Held(id: id, mailID: mailID, holder: holder, age: .zero)
+        }
+    }
+
+    /// A notification whose row says that somebody is sending it.
+    package struct Held: Hashable, Sendable {
+        package let id: NotificationID
+        package let mailID: String
+        package let holder: String
+        /// Since the claim, by the database's clock, which all workers share.
+        package let age: Duration
+    }
+
+    /// What became of an attempt to claim.
+    package enum ClaimResult: Hashable, Sendable {
+        case claimed(Claim)
+        case sent(mailID: String)
+        /// A newer notice of the same subject has gone to the same person, so this one would only confuse.
+        case superseded
+        /// Given up earlier, for this reason.
+        case failed(code: String, error: String)
+        case held(Held)
+        /// There is no such notification.
+        case unknown
+    }
+
     /// Takes a notification for sending: from here until `finish`, its row says who holds it.
     ///
     /// - Parameter retriesFailed: whether one that failed for good may be tried again, as after a replay.
-    /// - Throws: `PostgresError`.
+    /// - Throws: `PostgresError`; `DecodingError` for a row that this version cannot read.
     package static func claim(
-        _ id: NotificationID, by holder: String, at now: Date, retriesFailed: Bool, in transaction: Transaction
+        _ id: NotificationID, by holder: String, retriesFailed: Bool, in transaction: Transaction
     ) async throws -> ClaimResult {
         let rows = try await transaction.query(
             """
             select status, recipient, subject_kind, subject_id, sequence, mail_id, data::text as data, ambiguous,
-                claimed_by, claimed_at
+                error_code, error, claimed_by, \(age) as age
             from notifications where id = \(id.rawValue) for update
             """)
         guard let row = rows.first else { return .unknown }
-        let status: String = try row["status"]
-        switch status {
-        case "planned": break
-        case "failed" where retriesFailed, "unknown" where retriesFailed: break
-        case "sending":
-            return .held(by: try row.decode("claimed_by"), since: try row.decode("claimed_at"))
-        default: return .finished
+        switch try row.decode("status", as: String.self) {
+        case "sent": return .sent(mailID: try row["mail_id"])
+        case "superseded": return .superseded
+        case "sending": return .held(try held(id, row))
+        case "failed" where !retriesFailed, "unknown" where !retriesFailed:
+            return .failed(
+                code: try row.decode("error_code", as: String?.self) ?? "unknown",
+                error: try row.decode("error", as: String?.self) ?? "")
+        default: break
         }
-        let recipient: String = try row["recipient"]
-        let kind: String = try row["subject_kind"]
-        let subject: String = try row["subject_id"]
-        let newer = try await transaction.query(
-            """
-            select 1 as found from notifications
-            where subject_kind = \(kind) and subject_id = \(subject) and recipient = \(recipient)
-                and sequence > \(try row.decode("sequence", as: Int.self)) and status = 'sent' limit 1
-            """)
-        guard newer.isEmpty else {
+        if try await hasNewerSent(row, in: transaction) {
             _ = try await transaction.query("update notifications set status = 'superseded' where id = \(id.rawValue)")
             return .superseded
         }
         _ = try await transaction.query(
             """
-            update notifications set status = 'sending', claimed_by = \(holder), claimed_at = \(now),
+            update notifications set status = 'sending', claimed_by = \(holder), claimed_at = clock_timestamp(),
                 attempts = attempts + 1
             where id = \(id.rawValue)
             """)
         let planned = try WireJSON.decode(PlannedNotification.self, from: row.decode("data", as: String.self).utf8)
-        return .claimed(
-            Claim(
-                id: id, planned: planned, mailID: try row["mail_id"], isRepeat: try row["ambiguous"]))
+        return .claimed(Claim(id: id, planned: planned, mailID: try row["mail_id"], isRepeat: try row["ambiguous"]))
+    }
+
+    private static func hasNewerSent(_ row: Row, in transaction: Transaction) async throws -> Bool {
+        let rows = try await transaction.query(
+            """
+            select 1 as found from notifications
+            where subject_kind = \(try row.decode("subject_kind", as: String.self))
+                and subject_id = \(try row.decode("subject_id", as: String.self))
+                and recipient = \(try row.decode("recipient", as: String.self))
+                and sequence > \(try row.decode("sequence", as: Int.self)) and status = 'sent' limit 1
+            """)
+        return !rows.isEmpty
     }
 
     /// The end of an attempt to send.
     package enum Ending: Hashable, Sendable {
         case sent(reply: String, at: Date)
         /// Back to planned; the message will come again.
-        case postponed(error: String)
-        /// The same, but the mail may have been accepted.
-        case postponedAmbiguously(error: String)
-        case failed(error: String)
+        case postponed(code: String, error: String, isAmbiguous: Bool = false)
+        case failed(code: String, error: String)
         /// It may have been accepted, and is held for an operator.
-        case unknown(error: String)
+        case unknown(code: String, error: String)
     }
 
-    /// Records the end of an attempt, if the notification is still held by the same holder.
+    /// Records the end of an attempt.
     ///
+    /// A mail that was sent is recorded as sent whoever holds it now; anything else only while the holder is the same.
+    /// - Returns: whether the row has changed.
     /// - Throws: `PostgresError`.
-    package static func finish(
-        _ id: NotificationID, heldBy holder: String, _ ending: Ending, in transaction: Transaction
-    ) async throws {
-        let status: String
-        var sentAt: Date?
-        var reply: String?
-        var problem: String?
-        var isAmbiguous = false
+    package static func finish(_ held: Held, _ ending: Ending, in transaction: Transaction) async throws -> Bool {
+        let change: SQL
+        var isAllowed: SQL = "status = 'sending' and claimed_by = \(held.holder)"
         switch ending {
-        case .sent(let text, let at): (status, reply, sentAt) = ("sent", text, at)
-        case .postponed(let text): (status, problem) = ("planned", text)
-        case .postponedAmbiguously(let text): (status, problem, isAmbiguous) = ("planned", text, true)
-        case .failed(let text): (status, problem) = ("failed", text)
-        case .unknown(let text): (status, problem, isAmbiguous) = ("unknown", text, true)
+        case .sent(let reply, let at):
+            change =
+                "status = 'sent', sent_at = \(at), reply = \(reply.cappedUTF8(to: 500)), error_code = null, error = null"
+            isAllowed = "status <> 'sent'"
+        case .postponed(let code, let error, let isAmbiguous):
+            change = "status = 'planned', ambiguous = ambiguous or \(isAmbiguous), \(failure(code, error))"
+        case .failed(let code, let error):
+            change = "status = 'failed', \(failure(code, error))"
+        case .unknown(let code, let error):
+            change = "status = 'unknown', ambiguous = true, \(failure(code, error))"
         }
-        _ = try await transaction.query(
-            """
-            update notifications set status = \(status), sent_at = \(sentAt), reply = \(reply?.cappedUTF8(to: 500)),
-                error = \(problem?.cappedUTF8(to: 500)), ambiguous = ambiguous or \(isAmbiguous),
-                claimed_by = null, claimed_at = null
-            where id = \(id.rawValue) and status = 'sending' and claimed_by = \(holder)
-            """)
-    }
-
-    /// Everything that a holder has claimed and not finished.
-    ///
-    /// - Throws: `PostgresError`.
-    package static func held(by holder: String, in transaction: Transaction) async throws -> [(
-        id: NotificationID, mailID: String
-    )] {
         let rows = try await transaction.query(
             """
-            select id, mail_id from notifications where status = 'sending' and claimed_by = \(holder) for update
+            update notifications set \(change), claimed_by = null, claimed_at = null
+            where id = \(held.id.rawValue) and \(isAllowed) returning id
+            """)
+        return !rows.isEmpty
+    }
+
+    private static func failure(_ code: String, _ error: String) -> SQL {
+        "error_code = \(code), error = \(error.cappedUTF8(to: 500))"
+    }
+
+    /// Locks everything that a holder has claimed and not finished.
+    ///
+    /// - Throws: `PostgresError`.
+    package static func held(by holder: String, in transaction: Transaction) async throws -> [Held] {
+        let rows = try await transaction.query(
+            """
+            select id, mail_id, claimed_by, \(age) as age
+            from notifications where status = 'sending' and claimed_by = \(holder) order by id for update
             """)
         return try rows.compactMap { row in
-            guard let id = NotificationID(rawValue: try row.decode("id", as: String.self)) else { return nil }
-            return (id, try row.decode("mail_id", as: String.self))
+            try NotificationID(rawValue: row.decode("id")).map { try held($0, row) }
         }
+    }
+
+    private static let age: SQL = "extract(epoch from clock_timestamp() - claimed_at)::float8"
+
+    private static func held(_ id: NotificationID, _ row: Row) throws -> Held {
+        Held(
+            id: id, mailID: try row["mail_id"], holder: try row["claimed_by"],
+            age: .seconds(try row.decode("age", as: Double.self)))
     }
 }

@@ -189,7 +189,7 @@ package final class Worker: Service, Sendable {
     private func settle(_ job: Job, _ result: JobResult) async {
         let settlement = WorkerRuntime.settle(
             result, attemptsSpent: job.envelope.attemptCount, history: job.history,
-            policy: configuration.retryPolicy, isShuttingDown: isStopping.isSet)
+            policy: configuration.retryPolicy(for: job.delivery.queue), isShuttingDown: isStopping.isSet)
         let isDone = await settler.apply(settlement, to: job)
         record(job, result, isDone ? settlement : .release)
     }

@@ -1,0 +1,242 @@
+import Domain
+import Foundation
+import Logging
+import Messaging
+import Metrics
+import Persistence
+import Postgres
+import Synchronization
+import Transport
+import WorkerRuntime
+
+/// Sends planned notices. Mail cannot be rolled back, so this takes three steps:
+///
+/// 1. claim the row (`sending`, by the name of this process's journal) and commit;
+/// 2. hand the mail over, with its two points of no return recorded in the journal;
+/// 3. record the outcome in the row, and the inbox row with it, in one transaction.
+///
+/// A process that is killed in between leaves a claimed row. Whoever gets the message next reads the journal of the dead
+/// process: accepted means sent, untouched means free to send, and handed over without an answer is the one ambiguous
+/// instant, for which the policy decides.
+struct NoticeSender: Sendable {
+    let composer: MailComposer
+    let smtp: SMTPClient
+    let journal: SendJournal
+    let policy: NotificationHandler.AmbiguousMailPolicy
+    let claimLifetime: Duration
+    private let inHand = InHand()
+
+    init(
+        composer: MailComposer, smtp: SMTPClient, journal: SendJournal,
+        policy: NotificationHandler.AmbiguousMailPolicy, claimLifetime: Duration
+    ) {
+        self.composer = composer
+        self.smtp = smtp
+        self.journal = journal
+        self.policy = policy
+        self.claimLifetime = claimLifetime
+    }
+
+    func send(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
+        let id = try WireJSON.decode(SendNotification.self, from: envelope.body).notification
+        // Another copy of the message in this process: its claim looks like one that we left behind.
+        guard inHand.take(id) else {
+            return .retry(code: "notification.held", detail: "a copy of the message is in hand", after: .seconds(5))
+        }
+        defer { inHand.give(back: id) }
+        while true {
+            switch try await claim(id, for: envelope, in: context) {
+            case .claimed(let claim):
+                return try await deliver(claim, envelope, context)
+            case .sent(let mailID):
+                journal.forget(messageID: mailID)
+                return .ignored(reason: "sent before")
+            case .superseded:
+                return .ignored(reason: "a newer notice has gone to the same person")
+            case .failed(let code, let detail):
+                // The process died between the row and the dead letter, or the broker has two copies of one death.
+                return .deadLetter(code: code, detail: detail)
+            case .unknown:
+                return .deadLetter(code: "notification.unknown", detail: "there is no notification \(id)")
+            case .held(let held):
+                switch standing(of: held) {
+                case .wait(let delay):
+                    return .retry(code: "notification.held", detail: "another worker is sending it", after: delay)
+                case .came(let progress):
+                    let ending = ending(of: progress, at: context.now())
+                    try await record(ending, of: held, envelope, context)
+                    if let outcome = outcome(of: ending) { return outcome }
+                }
+            }
+        }
+    }
+
+    private func claim(
+        _ id: NotificationID, for envelope: Envelope, in context: EffectContext
+    ) async throws -> NotificationRepository.ClaimResult {
+        try await context.pool.withTransaction { transaction in
+            let result = try await NotificationRepository.claim(
+                id, by: journal.holder, retriesFailed: envelope.replayCount > 0, in: transaction)
+            switch result {
+            case .sent, .superseded:
+                _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
+            default: break
+            }
+            return result
+        }
+    }
+
+    // MARK: Handing over
+
+    private func deliver(
+        _ claim: NotificationRepository.Claim, _ envelope: Envelope, _ context: EffectContext
+    ) async throws -> Outcome {
+        let ending: NotificationRepository.Ending
+        do {
+            let mail = try composer.mail(for: claim, at: context.now())
+            let receipt = try await smtp.send(mail, checkpoint: journal)
+            ending = .sent(reply: receipt.reply, at: context.now())
+        } catch let error as SMTPError {
+            ending = self.ending(of: error, claim, at: context.now())
+            if case .configuration = error.class {
+                context.logger.error("the mail server refuses us", metadata: ["error.detail": "\(error)"])
+            }
+        } catch {
+            ending = .failed(code: "mail.invalid", error: "\(error)")
+        }
+        if journal.isBroken {
+            context.logger.error("the send journal cannot be written: see to NEFF_STATE_DIR and restart this worker")
+        }
+        try await record(ending, of: claim.held(by: journal.holder), envelope, context)
+        if case .sent = ending {
+            Counter(label: "notifications.sent", dimensions: [("template", claim.planned.template)]).increment()
+        }
+        // Postponed without an outcome: cancelled. The runtime knows whether by its time limit or by the drain.
+        guard let outcome = outcome(of: ending) else { throw CancellationError() }
+        return outcome
+    }
+
+    private func ending(
+        of error: SMTPError, _ claim: NotificationRepository.Claim, at now: Date
+    ) -> NotificationRepository.Ending {
+        let detail = error.description
+        return switch error.class {
+        case .transient(let code): .postponed(code: "smtp.\(code)", error: detail)
+        case .permanent(let code): .failed(code: "smtp.\(code)", error: detail)
+        case .configuration: .postponed(code: Self.configurationCode, error: detail)
+        case .ambiguous:
+            // Cancelled after the answer had been read, it was accepted all the same.
+            switch journal.progress(of: claim.mailID) {
+            case .accepted(let reply): ending(of: .accepted(reply: reply), at: now)
+            case .handedOver, .untouched: ending(of: .handedOver, at: now)
+            }
+        case .cancelled: .postponed(code: Self.interruptedCode, error: detail)
+        }
+    }
+
+    // MARK: Endings
+
+    private static let ambiguousCode = "smtp.ambiguous"
+    private static let configurationCode = "smtp.configuration"
+    private static let interruptedCode = "interrupted"
+
+    /// What a mail's progress means for its row, when nothing else is known any more.
+    private func ending(of progress: SendJournal.Progress, at now: Date) -> NotificationRepository.Ending {
+        switch progress {
+        case .accepted(let reply):
+            return .sent(reply: "\(reply) (from the send journal)", at: now)
+        case .untouched:
+            return .postponed(code: Self.interruptedCode, error: "the worker ended before the mail was complete")
+        case .handedOver:
+            let detail = "the mail was complete and no answer came; the server may have taken it"
+            return policy == .resend
+                ? .postponed(code: Self.ambiguousCode, error: detail, isAmbiguous: true)
+                : .unknown(code: Self.ambiguousCode, error: detail)
+        }
+    }
+
+    /// What is to become of the message; nil if the sending was interrupted and nothing speaks against another try.
+    private func outcome(of ending: NotificationRepository.Ending) -> Outcome? {
+        switch ending {
+        case .sent: .done
+        case .postponed(Self.interruptedCode, _, _): nil
+        // No other message would fare better, so it waits longer than for a busy mailbox.
+        case .postponed(Self.configurationCode, let detail, _):
+            .retry(code: Self.configurationCode, detail: detail, after: .seconds(120))
+        case .postponed(let code, let detail, _): .retry(code: code, detail: detail)
+        case .failed(let code, let detail), .unknown(let code, let detail): .deadLetter(code: code, detail: detail)
+        }
+    }
+
+    /// Writes the outcome and, for a sent mail, the receipt of its message.
+    ///
+    /// - Throws: `PostgresError`; the row stays `sending`, and the journal knows what became of the mail.
+    private func record(
+        _ ending: NotificationRepository.Ending, of held: NotificationRepository.Held, _ envelope: Envelope,
+        _ context: EffectContext
+    ) async throws {
+        // Unstructured, so that neither the time limit nor the drain's deadline cuts it off: what happened has happened,
+        // and the pool's own time limits bound the wait.
+        try await Task {
+            try await context.pool.withTransaction { transaction in
+                _ = try await NotificationRepository.finish(held, ending, in: transaction)
+                if case .sent = ending {
+                    _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
+                }
+            }
+        }.value
+        count(ending)
+        journal.forget(messageID: held.mailID)
+    }
+
+    private func count(_ ending: NotificationRepository.Ending) {
+        switch ending {
+        case .postponed(_, _, isAmbiguous: true), .unknown: Counter(label: "notifications.ambiguous").increment()
+        default: break
+        }
+    }
+
+    // MARK: Claims of others
+
+    private enum Standing {
+        case wait(Duration)
+        case came(SendJournal.Progress)
+    }
+
+    /// How far a mail has come whose row says that somebody is sending it.
+    private func standing(of held: NotificationRepository.Held) -> Standing {
+        // Our own, from before: the database was away when the outcome was to be recorded.
+        if held.holder == journal.holder { return .came(journal.progress(of: held.mailID)) }
+        switch journal.other(held.holder) {
+        case .inUse: return .wait(.seconds(5))
+        case .abandoned(let entries): return .came(entries[held.mailID] ?? .untouched)
+        case .missing: return held.age > claimLifetime ? .came(.handedOver) : .wait(.seconds(30))
+        }
+    }
+
+    /// Settles what dead processes of this host had in hand, and removes their journals.
+    func adoptAbandonedJournals(pool: PostgresPool, now: Date) async throws {
+        for (holder, entries) in journal.abandoned() {
+            let endings = try await pool.withTransaction { transaction in
+                var endings: [NotificationRepository.Ending] = []
+                for held in try await NotificationRepository.held(by: holder, in: transaction) {
+                    let ending = ending(of: entries[held.mailID] ?? .untouched, at: now)
+                    if try await NotificationRepository.finish(held, ending, in: transaction) { endings.append(ending) }
+                }
+                return endings
+            }
+            for ending in endings { count(ending) }
+            journal.remove(holder)
+        }
+    }
+}
+
+/// The notices that this process is sending now.
+private final class InHand: Sendable {
+    private let ids = Mutex<Set<NotificationID>>([])
+
+    /// False if it is being sent already.
+    func take(_ id: NotificationID) -> Bool { ids.withLock { $0.insert(id).inserted } }
+
+    func give(back id: NotificationID) { ids.withLock { _ = $0.remove(id) } }
+}
