@@ -223,7 +223,7 @@ import Transport
         try await withIngress { ingress in
             ingress.broker.hold()
             async let response = ingress.webhook(Array(#"{"event":"x"}"#.utf8))
-            while ingress.broker.heldCount == 0 { await Task.yield() }
+            await ingress.broker.wait { $0.heldCount > 0 }
             #expect(ingress.metrics.counterTotal(label: "http.requests") == 0, "nothing was answered yet")
             ingress.broker.release()
             let status = try await response.status

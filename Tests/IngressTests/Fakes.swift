@@ -40,6 +40,13 @@ final class FakeBroker: Sendable {
     }
 
     private let state = Mutex(State())
+    private let changes = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+    /// Waits until something is so; for one caller at a time. Ends early when the test is cancelled.
+    func wait(until isSo: @Sendable (FakeBroker) -> Bool) async {
+        if isSo(self) { return }
+        for await _ in changes.stream where isSo(self) { return }
+    }
 
     /// What was confirmed, in order.
     var messages: [OutgoingMessage] { state.withLock { $0.messages } }
@@ -81,9 +88,10 @@ final class FakeBroker: Sendable {
                 if state.isHolding { state.held.append(continuation) }
                 return !state.isHolding
             }
-            if isFree { continuation.resume() }
+            if isFree { continuation.resume() } else { changes.continuation.yield() }
         }
         state.withLock { $0.messages.append(message) }
+        changes.continuation.yield()
         await action?(message)
     }
 }

@@ -29,9 +29,9 @@ import Transport
     @Test(.timeLimit(.minutes(3)), arguments: 1...4)
     func nothingThatIsSentBreaksTheServer(seed: UInt64) async throws {
         try await withIngress {
-            $0.timeouts.header = .milliseconds(200)
-            $0.timeouts.body = .milliseconds(200)
-            $0.timeouts.idle = .milliseconds(200)
+            $0.timeouts.header = .seconds(3)
+            $0.timeouts.body = .seconds(3)
+            $0.timeouts.idle = .seconds(3)
         } _: { ingress in
             ingress.schedule.state.withLock { $0.jobs = [Samples.job] }
             var generator = SeededGenerator(state: seed)

@@ -200,10 +200,10 @@ import Transport
             harness.started(on: try await harness.server.port())
             harness.broker.hold()
             async let response = harness.webhook(Array(#"{"event":"x"}"#.utf8))
-            while harness.broker.heldCount == 0 { await Task.yield() }
+            await harness.broker.wait { $0.heldCount > 0 }
             await group.triggerGracefulShutdown()
             // No new connection is taken from now on, while the old request still waits for its confirm.
-            while (try? await RawConnection.with(port: harness.port, { _ in true })) == true { await Task.yield() }
+            while (try? await RawConnection.with(port: harness.port, { _ in true })) == true, !Task.isCancelled {}
             harness.broker.release()
             #expect(try await response.status == 202)
             try await tasks.waitForAll()
@@ -220,7 +220,7 @@ import Transport
             harness.started(on: try await harness.server.port())
             async let response = harness.send(
                 "POST", "/v1/jobs", headers: [("Idempotency-Key", "k"), ("Prefer", "wait=10")], body: Samples.createJob)
-            while harness.broker.messages.isEmpty { await Task.yield() }
+            await harness.broker.wait { !$0.messages.isEmpty }
             let start = ContinuousClock.now
             await group.triggerGracefulShutdown()
             #expect(try await response.status == 202)
