@@ -39,6 +39,7 @@ import Transport
                 _ = try await connection.declareQueue(
                     "sync", arguments: ["x-queue-type": "quorum", "x-consumer-timeout": 5_000, "x-max-length": 7])
                 try await connection.bind(queue: "sync", to: "inbound", routingKey: "calendly.#")
+                try await connection.bind(queue: "sync", to: "commands", routingKey: "calendly.#")
             }
             let verification = try await broker.deployment().verify()
             let drift = try #require(verification.findings.first { $0.rule == .drift })
