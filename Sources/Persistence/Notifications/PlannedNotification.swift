@@ -13,6 +13,12 @@ package struct PlannedNotification: Codable, Hashable, Sendable {
     package var sequence: Int
     package var facts: NoticeFacts
 
+    private enum CodingKeys: String, CodingKey {
+        case occasion, recipient, recipientName, template, subjectKind, sequence, facts
+        // Spelled as the snake_case key strategy reads `subject_id` back.
+        case subjectID = "subjectId"
+    }
+
     package enum SubjectKind: String, Codable, Sendable {
         case consultation, job
     }
