@@ -16,8 +16,13 @@ let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
-let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let metricsTestKit: Target.Dependency = .product(name: "MetricsTestKit", package: "swift-metrics")
+let lifecycleTestKit: Target.Dependency = .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle")
 
 let package = Package(
     name: "neff-scheduling",
@@ -27,8 +32,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -57,15 +66,17 @@ let package = Package(
         // How it travels and where it rests
         .target(name: "Messaging", dependencies: ["AMQP", "Domain", crypto], swiftSettings: pure),
         .target(
-            name: "Topology", dependencies: ["AMQP", "Transport", log, .product(name: "Yams", package: "Yams")],
+            name: "Topology",
+            dependencies: ["AMQP", "Transport", log, crypto, .product(name: "Yams", package: "Yams")],
             resources: [.embedInCode("Resources/topology.yaml")], swiftSettings: strict),
         .target(
-            name: "Persistence", dependencies: ["Domain", "Messaging", "Postgres", crypto],
+            name: "Persistence", dependencies: ["Calendly", "Domain", "Messaging", "Postgres", crypto],
             resources: [.embedInCode("Migrations")], swiftSettings: strict),
 
         // Processes
         .target(name: "Settings", dependencies: [log], swiftSettings: pure),
-        .target(name: "Telemetry", dependencies: ["CLinux", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+        .target(
+            name: "Telemetry", dependencies: ["CLinux", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
         .target(
             name: "WorkerRuntime",
             dependencies: ["AMQP", "Domain", "Messaging", "Persistence", "Postgres", log, metrics, lifecycle],
@@ -88,10 +99,14 @@ let package = Package(
         .target(
             name: "Ingress",
             dependencies: [
-                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", hummingbird,
-                .product(name: "HummingbirdTLS", package: "hummingbird"), log, metrics, lifecycle, crypto,
+                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                httpTypes, nio, nioPosix, log, metrics, lifecycle, crypto,
             ],
-            swiftSettings: strict),
+            resources: [.embedInCode("Resources/openapi.json")], swiftSettings: strict),
         .target(
             name: "Sandbox", dependencies: ["Calendly", "Domain", "Messaging", "Transport"], swiftSettings: strict),
         .executableTarget(
@@ -100,7 +115,7 @@ let package = Package(
                 "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence", "Postgres",
                 "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Transport",
                 "WorkerRuntime",
-                log, metrics, lifecycle, crypto,
+                log, metrics, lifecycle, signals, crypto,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -111,5 +126,66 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),
+        .testTarget(
+            name: "AMQPTests",
+            dependencies: [
+                "AMQP", "CRabbitMQ", "OwnerThread", "TestSupport", log, metrics, lifecycle, metricsTestKit,
+                lifecycleTestKit,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log, lifecycle], swiftSettings: strict),
+        .testTarget(name: "MessagingTests", dependencies: ["AMQP", "Messaging"], swiftSettings: strict),
+        .testTarget(
+            name: "TelemetryTests",
+            dependencies: ["OwnerThread", "Telemetry", log, metrics, lifecycle, lifecycleTestKit], swiftSettings: strict
+        ),
+        .testTarget(
+            name: "PersistenceTests",
+            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "TestSupport", log], swiftSettings: strict),
+        .testTarget(
+            name: "WorkerRuntimeTests",
+            dependencies: [
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Telemetry", "TestSupport", "WorkerRuntime",
+                log, metrics, lifecycle, lifecycleTestKit,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "CalendlyTests", dependencies: ["Calendly", "Domain", "TestSupport", crypto], exclude: ["Fixtures"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SyncWorkerTests",
+            dependencies: [
+                "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "SyncWorker", "TestSupport",
+                "WorkerRuntime", log,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "IngressTests",
+            dependencies: [
+                "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "Persistence", "Postgres", "TestSupport",
+                "Transport", httpTypes, nio, nioPosix, log, metrics, lifecycle, crypto, metricsTestKit,
+            ], resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "TransportTests", dependencies: ["OwnerThread", "TestSupport", "Transport", log],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "TopologyTests", dependencies: ["AMQP", "TestSupport", "Topology", "Transport", log],
+            swiftSettings: strict),
+        .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: pure),
+        .testTarget(
+            name: "SchedulingWorkerTests",
+            dependencies: [
+                "Domain", "Messaging", "Persistence", "Postgres", "SchedulingWorker", "TestSupport", "WorkerRuntime",
+                log,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "NotificationWorkerTests",
+            dependencies: [
+                "Domain", "Messaging", "NotificationWorker", "Persistence", "Postgres", "TestSupport", "Transport",
+                "WorkerRuntime", log, metrics,
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Transport",
+            ], swiftSettings: strict),
     ]
 )

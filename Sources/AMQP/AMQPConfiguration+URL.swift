@@ -55,7 +55,8 @@ extension AMQPConfiguration {
             tls: scheme == "amqps" ? TLS() : nil, connectionName: connectionName)
         for pair in query.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            try apply(key: String(parts[0]), value: Self.decode(parts.count == 2 ? parts[1] : "", "value of \(parts[0])"))
+            try apply(
+                key: String(parts[0]), value: Self.decode(parts.count == 2 ? parts[1] : "", "value of \(parts[0])"))
         }
         try validate()
     }

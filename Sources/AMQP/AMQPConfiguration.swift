@@ -54,7 +54,8 @@ package struct AMQPConfiguration: Sendable {
     }
 
     /// A text that does not print itself.
-    package struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    package struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+    {
         let value: String
         init(_ value: String) { self.value = value }
         package var description: String { "<secret>" }

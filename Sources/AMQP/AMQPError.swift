@@ -59,7 +59,8 @@ package struct AMQPError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Whether the same call may succeed later without anybody changing a configuration.
     package var isRetriable: Bool {
         switch code {
-        case .unreachable, .connectionLost, .closedByBroker, .peerSilent, .timedOut, .consumerCancelled, .resourceLocked:
+        case .unreachable, .connectionLost, .closedByBroker, .peerSilent, .timedOut, .consumerCancelled,
+            .resourceLocked:
             true
         default:
             false

@@ -33,6 +33,9 @@ struct ConfirmWindow<Item> {
     /// Publishes given up on that the broker has not answered yet.
     private(set) var abandoned = 0
 
+    /// Places kept, from the oldest unanswered publish to the newest.
+    var span: Int { entries.count - head }
+
     /// Notes the next publish; answers the tag that the broker will use for it.
     @discardableResult
     mutating func send(_ item: Item) -> UInt64 {
@@ -105,20 +108,23 @@ struct ConfirmWindow<Item> {
         return false
     }
 
-    /// Gives up on the oldest publishes as long as they are overdue; their tags stay reserved for the broker's answer.
-    mutating func abandon(while isOverdue: (Item) -> Bool, each: (Item) -> Void) {
+    /// Gives up on the oldest publishes as long as they are overdue, and hands them out; their tags stay reserved for the
+    /// broker's answer.
+    mutating func abandon(while isOverdue: (Item) -> Bool) -> [Item] {
+        var given: [Item] = []
         for index in head..<entries.count {
             switch entries[index] {
             case .sent(let item), .returned(let item, _, _):
-                guard isOverdue(item) else { return }
+                guard isOverdue(item) else { return given }
                 entries[index] = .abandoned
                 waiting -= 1
                 abandoned += 1
-                each(item)
+                given.append(item)
             case .abandoned, .settled:
                 continue
             }
         }
+        return given
     }
 
     /// Ends the channel: hands out what somebody still waits for, oldest first, and starts anew at tag 1.

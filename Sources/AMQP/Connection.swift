@@ -83,8 +83,9 @@ package actor Connection {
                     while let incoming = try link.next() { try connection.handle(incoming) }
                     connection.scheduleTick(interval)
                 } catch {
-                    connection.logger.info("connection lost", metadata: [LogKey.error: "\(error)"])
-                    connection.drop(error)
+                    connection.logger.info("connection or channel lost", metadata: [LogKey.error: "\(error)"])
+                    _ = connection.note(error)
+                    if connection.link != nil { connection.scheduleTick(interval) }
                 }
             }
         }
@@ -368,7 +369,7 @@ package actor Connection {
         case .refused: throw PublishError(.refused)
         case .returned(let code, let text): throw PublishError(.returned(replyCode: code, replyText: text))
         case nil:
-            confirms.abandon(while: { _ in true }, each: { _ in })
+            _ = confirms.abandon { _ in true }
             throw PublishError(.unknown, underlying: AMQPError(.timedOut, "no confirm in time"))
         }
     }
@@ -417,7 +418,7 @@ package actor Connection {
         case .channelClosed(let code, let text):
             let error = AMQPError(replyCode: code, text: text, of: .channel)
             try link?.confirmChannelClosed()
-            throw note(error)
+            throw error
         default:
             if let content = try assembler.accept(incoming),
                 case .returned(let code, let text, _, _) = content.method

@@ -44,7 +44,8 @@ final class ConsumeRole: Role {
 
     var health: ConnectionState {
         guard !isStopping, let missing = places.first(where: { $0.consumerTag == nil }) else { return .connected }
-        return .degraded(missing.lastError ?? AMQPError(.consumerCancelled, "no consumer on \(missing.subscription.queue)"))
+        return .degraded(
+            missing.lastError ?? AMQPError(.consumerCancelled, "no consumer on \(missing.subscription.queue)"))
     }
 
     // MARK: Subscribing
@@ -139,7 +140,9 @@ final class ConsumeRole: Role {
             guard let index = places.firstIndex(where: { $0.consumerTag == tag }) else { return }
             let queue = places[index].subscription.queue
             metrics.cancelled.increment()
-            miss(index, AMQPError(.consumerCancelled, "the broker ended the consumer of \(queue); was the queue deleted?"))
+            miss(
+                index,
+                AMQPError(.consumerCancelled, "the broker ended the consumer of \(queue); was the queue deleted?"))
         case .channelClosed(let code, let text):
             // Among the reasons: a delivery unsettled for longer than the broker's consumer_timeout (406).
             throw AMQPError(replyCode: code, text: text, of: .channel)

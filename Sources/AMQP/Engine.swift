@@ -158,10 +158,10 @@ actor Engine<R: Role> {
     private func finish(_ error: AMQPError) {
         if case .finished = phase { return }
         phase = .finished
+        state.set(.disconnected(lastError: nil))
         drop()
         role.lost(error)
         role.finished(error)
-        state.set(.disconnected(lastError: nil))
         for ender in enders { ender.resume() }
         enders.removeAll()
         thread.stop()
@@ -186,6 +186,8 @@ actor Engine<R: Role> {
     }
 
     private func lost(_ error: AMQPError) {
+        // Before anybody learns that his publish has failed: whoever then waits for the connection waits for the next one.
+        state.set(.disconnected(lastError: error))
         drop()
         role.lost(error)
         guard case .running = phase else {
@@ -194,7 +196,6 @@ actor Engine<R: Role> {
         }
         failures += 1
         let delay = configuration.backoff.delay(failures)
-        state.set(.disconnected(lastError: error))
         logger.info("not connected", metadata: [LogKey.error: "\(error)", LogKey.retryIn: "\(delay)"])
         reconnects.increment()
         thread.schedule(after: delay) { [weak self] in

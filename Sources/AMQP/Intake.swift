@@ -48,7 +48,11 @@ final class Intake: Sendable {
 
     /// Takes a publish in, lets it wait for room, or fails it at once.
     func admit(_ ticket: Ticket, whenFull: WhenFull) {
-        enum Decision { case admitted(mustWake: Bool), waits, fails(PublishError) }
+        enum Decision {
+            case admitted(mustWake: Bool)
+            case waits
+            case fails(PublishError)
+        }
         let decision = state.withLock { state -> Decision in
             if let refusal = state.refusal { return .fails(PublishError(.unavailable, underlying: refusal)) }
             if state.live < window, state.waiting.isEmpty {

@@ -89,7 +89,8 @@ extension Link {
             else {
                 crabbitmq_forget_verdict(context)
                 throw AMQPError(
-                    .tls, "certfile \(certificate) and keyfile \(key) are not a PEM certificate and its unprotected key")
+                    .tls, "certfile \(certificate) and keyfile \(key) are not a PEM certificate and its unprotected key"
+                )
             }
         }
         amqp_ssl_socket_set_verify_peer(socket, 1)
@@ -152,7 +153,9 @@ extension Link {
         case AMQP_STATUS_SSL_ERROR, AMQP_STATUS_SSL_CONNECTION_FAILED, AMQP_STATUS_SSL_PEER_VERIFY_FAILED,
             AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
             return AMQPError(
-                .tls, "the TLS handshake with \(address) failed; is it a TLS port, and does the broker accept our certificate?")
+                .tls,
+                "the TLS handshake with \(address) failed; is it a TLS port, and does the broker accept our certificate?"
+            )
         default:
             return AMQPError(.unreachable, "\(address): \(String(cString: amqp_error_string2(status)))")
         }

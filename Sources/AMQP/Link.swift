@@ -56,6 +56,7 @@ final class Link {
         let status = socket.watching(wait + heartbeat) { amqp_simple_wait_frame_noblock(raw, &frame, &limit) }
         if status == AMQP_STATUS_TIMEOUT.rawValue { return nil }
         if status != AMQP_STATUS_OK.rawValue { throw broken(status) }
+        noteInput()
         let incoming = Incoming(frame)
         // Everything was copied out, so the memory of this frame, and of those before it, can be used again.
         amqp_maybe_release_buffers(raw)
@@ -70,7 +71,7 @@ final class Link {
         }
     }
 
-    /// Notes that the poll reported input.
+    /// Notes that something came. Heartbeats are swallowed by the library, so the poll's word counts too.
     func noteInput() {
         lastHeard = .now
     }
@@ -178,6 +179,7 @@ final class Link {
         }
         switch answer.reply_type {
         case AMQP_RESPONSE_NORMAL:
+            noteInput()
             return answer.reply
         case AMQP_RESPONSE_SERVER_EXCEPTION:
             throw refusal(answer.reply, on: channel)

@@ -5,6 +5,8 @@ import Metrics
 final class PublishRole: Role {
     /// How many publishes are written before input is looked at again.
     private static let publishesPerTurn = 128
+    /// How far the newest publish may be ahead of the oldest unanswered one: places are kept for all in between.
+    private static let maxSpan = 200_000
 
     private let intake: Intake
     private let window: Int
@@ -54,6 +56,7 @@ final class PublishRole: Role {
         if isCorked { link.socket.cork(true) }
         defer { if isCorked { link.socket.cork(false) } }
         var written = 0
+        var hasFreedRoom = false
         while let next = unsent.first {
             if written == Self.publishesPerTurn { return true }
             // While the broker holds us back by not reading, publishes wait here, not inside the library.
@@ -64,6 +67,7 @@ final class PublishRole: Role {
             _ = unsent.popFirst()
             if next.ticket.outcome.isGiven {
                 intake.release(1)
+                hasFreedRoom = true
                 continue
             }
             // Noted first: if writing fails midway, it counts as sent.
@@ -71,7 +75,8 @@ final class PublishRole: Role {
             try link.publish(next.ticket.publication)
             written += 1
         }
-        return false
+        // Somebody who waited for room may have got it, and wakes nobody by that.
+        return hasFreedRoom
     }
 
     // MARK: The broker's answers
@@ -159,19 +164,17 @@ final class PublishRole: Role {
     var nextDeadline: ContinuousClock.Instant? { (confirms.oldest ?? unsent.first)?.deadline }
 
     func expire(_ link: Link, now: ContinuousClock.Instant) throws(AMQPError) {
-        var released = 0
-        confirms.abandon(while: { $0.deadline <= now }) { admitted in
-            released += 1
-            giveUp(admitted, .unknown, AMQPError(.timedOut, "no confirm in time"))
-        }
+        let overdue = confirms.abandon { $0.deadline <= now }
+        for admitted in overdue { giveUp(admitted, .unknown, AMQPError(.timedOut, "no confirm in time")) }
+        var released = overdue.count
         while let next = unsent.first, next.deadline <= now {
             _ = unsent.popFirst()
             released += 1
             giveUp(next, .unavailable, AMQPError(.timedOut, "the broker reads too slowly"))
         }
         intake.release(released)
-        if confirms.abandoned >= window {
-            throw AMQPError(.timedOut, "\(window) publishes were not confirmed in time; connecting anew")
+        if confirms.abandoned >= window || confirms.span > Self.maxSpan {
+            throw AMQPError(.timedOut, "the broker leaves publishes unanswered; connecting anew")
         }
     }
 

@@ -43,6 +43,9 @@ package final class Publisher: Service, Sendable {
     /// Where the connection stands; cheap.
     package var state: ConnectionState { engine.state.state }
 
+    /// How many publishes hold a place in the window now.
+    package var inFlight: Int { intake.live }
+
     /// Connects and keeps connected, with pauses by `configuration.backoff` after failures.
     ///
     /// Returns after a graceful shutdown, which takes no new publishes, waits for the confirms of those under way (at most

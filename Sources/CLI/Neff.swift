@@ -32,12 +32,8 @@ struct Neff: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            if error is CleanExit || exitCode(for: error) == .validationFailure || error is ArgumentParser.ExitCode {
-                exit(withError: error)
-            }
-            // The parser's own errors carry their usage text; everything else is one line.
-            let text = fullMessage(for: error)
-            if text.contains("Usage:") { exit(withError: error) }
+            // Help, version, and what is wrong with the command line are the parser's to show.
+            if error is ArgumentParser.ExitCode || exitCode(for: error) != .failure { exit(withError: error) }
             let failure = Failure(error)
             Terminal.complain("neff: \(failure.message)")
             Foundation.exit(failure.code.rawValue)

@@ -1,5 +1,5 @@
 import Domain
-package import Foundation
+import Foundation
 
 /// What came of a day, held against what had to come of it.
 package struct DayAccount: Sendable {
@@ -93,7 +93,7 @@ package struct DayAccount: Sendable {
             mistakes.append("\(deadLetters) dead letters instead of \(plan.expectedDeadLetters)")
         }
 
-        let clock = SiteClock()
+        let clock = VisitTime()
         let ours = consultations.filter { $0.customer.email?.hasSuffix("@" + plan.domain) == true }
         self.consultations = ours.sorted { $0.startsAt < $1.startsAt }.map { consultation in
             Entry(
@@ -115,24 +115,19 @@ package struct DayAccount: Sendable {
     }
 }
 
-/// Instants as people at the site read them, with the zone.
-package struct SiteClock: Sendable {
-    private let style: Date.VerbatimFormatStyle
-    private let zone: TimeZone
+/// Instants as people at the site read them.
+private struct VisitTime {
+    private let zone = TimeZone(identifier: SiteCalendar.zone) ?? .gmt
+    private let clock = SiteClock(identifier: SiteCalendar.zone)
 
-    package init(zone: String = SiteCalendar.zone) {
-        let zone = TimeZone(identifier: zone) ?? .gmt
-        self.zone = zone
-        style = Date.VerbatimFormatStyle(
+    /// Such as `Mon 2027-03-15 09:00 EDT`.
+    func text(_ date: Date) -> String {
+        let style = Date.VerbatimFormatStyle(
             format: """
                 \(weekday: .abbreviated) \(year: .defaultDigits)-\(month: .twoDigits)-\(day: .twoDigits) \
                 \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits)
                 """,
             locale: Locale(identifier: "en_US"), timeZone: zone, calendar: Calendar(identifier: .gregorian))
-    }
-
-    /// Such as `Mon 2027-03-15 09:00 EDT`.
-    package func text(_ date: Date) -> String {
-        "\(date.formatted(style)) \(zone.abbreviation(for: date) ?? zone.identifier)"
+        return "\(date.formatted(style)) \(clock?.abbreviation(at: date) ?? "UTC")"
     }
 }

@@ -125,6 +125,7 @@ package enum Keys {
         concurrency.described(), prefetch.described(), batch.described(), handlerTimeout.described(),
         drainTimeout.described(), maxAttempts.described(), retryTiers.described(), siteTimeZone.described(),
         rescheduleWait.described(), smtpURL.described(), mailFrom.described(), mailReplyTo.described(isOptional: true),
-        officePhone.described(), officeEmail.described(isOptional: true), ambiguousMail.described(), stateDirectory.described(),
+        officePhone.described(), officeEmail.described(isOptional: true), ambiguousMail.described(),
+        stateDirectory.described(),
     ]
 }

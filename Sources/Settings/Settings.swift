@@ -5,7 +5,8 @@ package struct Settings: Sendable {
     /// Names a file of `KEY=VALUE` lines; `#` starts a comment line.
     package static let fileKey = "NEFF_CONFIG_FILE"
     /// Names that scripts and tests use and no process reads.
-    static let foreignNames: Set<String> = ["NEFF_SMTP_MAILBOX", "NEFF_TLS_DIR", "NEFF_PROMTOOL", "NEFF_SERVICES", "NEFF_RABBITMQCTL", "NEFF_EXECUTABLE",
+    static let foreignNames: Set<String> = [
+        "NEFF_SMTP_MAILBOX", "NEFF_TLS_DIR", "NEFF_PROMTOOL", "NEFF_SERVICES", "NEFF_RABBITMQCTL", "NEFF_EXECUTABLE",
         "NEFF_API_KEY",
     ]
 

@@ -36,7 +36,13 @@ package struct BrokerManagement: Sendable {
     package struct OpenConnection: Sendable, Decodable {
         package let name: String
         package let vhost: String?
-        package let user_provided_name: String?
+        /// What the client called itself.
+        package let clientName: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case name, vhost
+            case clientName = "user_provided_name"
+        }
     }
 
     private let base: URL
@@ -127,7 +133,8 @@ package struct BrokerManagement: Sendable {
         let (data, response) = try await URLSession.shared.data(for: request)
         let status = (response as? HTTPURLResponse)?.statusCode ?? 0
         guard (200..<300).contains(status) else {
-            throw Failure(description: "\(method) \(path): \(status) \(String(decoding: data.prefix(200), as: UTF8.self))")
+            throw Failure(
+                description: "\(method) \(path): \(status) \(String(decoding: data.prefix(200), as: UTF8.self))")
         }
         return data
     }

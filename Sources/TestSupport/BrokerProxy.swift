@@ -103,7 +103,9 @@ package final class BrokerProxy: Sendable {
         var flows: [Flow] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         func closePair(_ descriptor: CInt) {
-            guard let flow = flows.first(where: { $0.source == descriptor || $0.destination == descriptor }) else { return }
+            guard let flow = flows.first(where: { $0.source == descriptor || $0.destination == descriptor }) else {
+                return
+            }
             flows.removeAll { $0.source == flow.source || $0.source == flow.destination }
             close(flow.source)
             close(flow.destination)

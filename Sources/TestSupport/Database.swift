@@ -6,17 +6,36 @@ import Synchronization
 /// A database of its own for one test, on the server of `DATABASE_URL`.
 ///
 /// With migrations, it is a copy of a template that is migrated once in each process. It is dropped when the body ends,
-/// whoever is still connected.
+/// whoever is still connected. Six at a time exist in a process, so that tests which run side by side do not starve each
+/// other; one inside another does not wait. Time limits are wide, for machines that are busy.
 package nonisolated(nonsending) func withScratchDatabase<Result>(
     migrations: [Migration] = [], poolSize: Int = 4, logger: Logger = .silent,
     _ body: nonisolated(nonsending) (PostgresPool) async throws -> Result
 ) async throws -> Result {
     let server = try DatabaseServer(logger: logger)
+    let isOutermost = !ScratchDatabases.isInside
+    if isOutermost { await ScratchDatabases.shared.enter() }
+    do {
+        let result = try await ScratchDatabases.$isInside.withValue(true) {
+            try await makeScratchDatabase(migrations, poolSize: poolSize, on: server, logger: logger, body)
+        }
+        if isOutermost { await ScratchDatabases.shared.leave() }
+        return result
+    } catch {
+        if isOutermost { await ScratchDatabases.shared.leave() }
+        throw error
+    }
+}
+
+private nonisolated(nonsending) func makeScratchDatabase<Result>(
+    _ migrations: [Migration], poolSize: Int, on server: DatabaseServer, logger: Logger,
+    _ body: nonisolated(nonsending) (PostgresPool) async throws -> Result
+) async throws -> Result {
     let template = migrations.isEmpty ? nil : try await DatabaseTemplates.shared.template(for: migrations, on: server)
     let name = DatabaseServer.makeName("scratch")
     try await server.create(name, template: template)
     let pool = PostgresPool(
-        configuration: server.configuration.withDatabase(name), size: poolSize, shutdownTimeout: .seconds(2),
+        configuration: server.configuration.withDatabase(name), size: poolSize, acquireTimeout: .seconds(30),
         logger: logger)
     do {
         let result = try await body(pool)
@@ -39,7 +58,9 @@ package struct DatabaseServer: Sendable {
         guard let url = getenv("DATABASE_URL").map({ String(cString: $0) }), !url.isEmpty else {
             throw MissingServer(variable: "DATABASE_URL")
         }
-        configuration = try PostgresConfiguration(url: url, applicationName: "neff-tests")
+        var configuration = try PostgresConfiguration(url: url, applicationName: "neff-tests")
+        configuration.connectTimeout = .seconds(30)
+        self.configuration = configuration
         self.logger = logger
     }
 
@@ -94,6 +115,31 @@ package struct MissingServer: Error, CustomStringConvertible {
 
     package var description: String {
         "\(variable) is not set: start the servers with `scripts/services up` and read `.local/env`"
+    }
+}
+
+/// How many scratch databases there may be at once.
+private actor ScratchDatabases {
+    static let shared = ScratchDatabases()
+    @TaskLocal static var isInside = false
+
+    private var free = 6
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    func enter() async {
+        if free > 0 {
+            free -= 1
+        } else {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    func leave() {
+        if waiting.isEmpty {
+            free += 1
+        } else {
+            waiting.removeFirst().resume()
+        }
     }
 }
 

@@ -9,8 +9,11 @@ package protocol BrokerAdministration: Sendable {
 
 /// A broker as it was found.
 package struct BrokerSurvey: Sendable, Hashable {
+    /// The broker's version.
     package var version: BrokerVersion
+    /// The virtual host that was looked at.
     package var virtualHost: String
+    /// Whether it exists; if not, the rest is empty.
     package var virtualHostExists: Bool
     /// What the virtual host holds; queues have no role here.
     package var state: BrokerState

@@ -22,9 +22,13 @@ package struct BrokerState: Sendable, Hashable {
 package struct Exchange: Sendable, Hashable {
     /// `direct`, `fanout`, `topic`, `headers` or a plug-in's type.
     package var type: String
+    /// Whether it outlives a restart of the broker.
     package var isDurable = true
+    /// Whether it goes away with its last user.
     package var isAutoDelete = false
+    /// Whether clients may not publish to it.
     package var isInternal = false
+    /// Declared with it; never changeable afterwards.
     package var arguments: Arguments = [:]
 
     /// A durable exchange without arguments.
@@ -47,8 +51,11 @@ package struct Queue: Sendable, Hashable {
 
     /// Nil for a queue that the topology does not name.
     package var role: Role?
+    /// Whether it outlives a restart of the broker.
     package var isDurable = true
+    /// Whether it goes away with its last user.
     package var isAutoDelete = false
+    /// Declared with it; never changeable afterwards.
     package var arguments: Arguments
 
     /// A durable quorum queue.
@@ -66,10 +73,15 @@ package struct Binding: Sendable, Hashable, Comparable {
     /// What is bound.
     package enum Kind: String, Sendable, Hashable { case queue, exchange }
 
+    /// The exchange.
     package var source: String
+    /// Queue or exchange.
     package var kind: Kind = .queue
+    /// What is bound.
     package var destination: String
+    /// The binding key; for a topic exchange a pattern.
     package var routingKey: String
+    /// Declared with it; never changeable afterwards.
     package var arguments: Arguments = [:]
 
     /// A queue's binding without arguments.
@@ -90,7 +102,9 @@ package struct Policy: Sendable, Hashable {
     package var pattern: String
     /// `queues`, `exchanges`, `all`; from 3.12 on also `quorum_queues`, `classic_queues`, `streams`.
     package var appliesTo: String
+    /// Of several that match, only the highest counts.
     package var priority: Int
+    /// The settings, named without `x-`.
     package var definition: Arguments
 
     /// Makes a policy.
@@ -123,8 +137,11 @@ package struct User: Sendable, Hashable {
 
 /// What a user may do in the virtual host: three regular expressions over names.
 package struct Permission: Sendable, Hashable {
+    /// What it may declare and delete.
     package var configure: String
+    /// What it may publish to and bind.
     package var write: String
+    /// What it may consume and bind from.
     package var read: String
 
     /// Makes a permission; `^$` matches no name.

@@ -1,7 +1,10 @@
 /// A RabbitMQ version; `3.10.8-rc.1` counts as 3.10.8.
 package struct BrokerVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// The first number.
     package let major: Int
+    /// The second number.
     package let minor: Int
+    /// The third number, 0 when not given.
     package let patch: Int
 
     /// Makes a version.

@@ -18,6 +18,7 @@ package struct Canary: Sendable {
 
     /// The journey, up to the first hop that failed.
     package struct Result: Sendable, Hashable, CustomStringConvertible {
+        /// The steps, in order.
         package let hops: [Hop]
         /// Messages of earlier, broken-off runs that were found in the canary's queues and removed.
         package let strays: Int

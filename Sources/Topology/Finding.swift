@@ -58,7 +58,9 @@ package struct Finding: Sendable, Hashable, CustomStringConvertible {
         case canary = "canary"
     }
 
+    /// Whether work may go on.
     package let severity: Severity
+    /// The rule that is broken.
     package let rule: Rule
     /// What it is about, such as `queue sync`.
     package let subject: String

@@ -4,26 +4,35 @@ internal import Yams
 package struct TopologyDocument: Sendable, Hashable {
     /// An exchange, and where it sends what no binding takes.
     package struct ExchangeEntry: Sendable, Hashable {
+        /// `direct`, `fanout` or `topic`.
         package let type: String
+        /// The exchange for what no binding takes.
         package let alternate: String?
     }
 
     /// Retry tiers: name to delays in seconds, shortest first.
     package struct Retry: Sendable, Hashable {
+        /// The direct exchange in front of them.
         package let exchange: String
+        /// Messages, before publishes are refused.
         package let maxLength: Int
+        /// Delays in seconds by tier, shortest first.
         package let tiers: [String: [Int]]
     }
 
     /// The dead-letter queues, one for each work queue.
     package struct DeadLetters: Sendable, Hashable {
+        /// The direct exchange in front of them.
         package let exchange: String
+        /// Messages, before publishes are refused.
         package let maxLength: Int
     }
 
     /// A queue that workers consume.
     package struct WorkQueue: Sendable, Hashable {
+        /// Returns of a message before it is dead.
         package let deliveryLimit: Int
+        /// Messages, before publishes are refused.
         package let maxLength: Int
         /// Names of tiers.
         package let tiers: [String]
@@ -33,23 +42,35 @@ package struct TopologyDocument: Sendable, Hashable {
 
     /// A queue where messages rest.
     package struct TerminalQueue: Sendable, Hashable {
+        /// Messages, before publishes are refused.
         package let maxLength: Int
+        /// Routing keys by exchange.
         package let bindings: [String: [String]]
     }
 
     /// A broker user for one kind of process.
     package struct Role: Sendable, Hashable {
+        /// What its user may do.
         package let permission: Permission
+        /// Rights over the management interface.
         package let tags: [String]
     }
 
+    /// The oldest broker the topology works on.
     package let minimumVersion: BrokerVersion
+    /// Of every policy of this file.
     package let policyPriority: Int
+    /// By name.
     package let exchanges: [String: ExchangeEntry]
+    /// The tiers.
     package let retry: Retry
+    /// What the dead-letter queues have in common.
     package let deadLetters: DeadLetters
+    /// By name.
     package let workQueues: [String: WorkQueue]
+    /// By name.
     package let terminalQueues: [String: TerminalQueue]
+    /// By name; the broker user is `neff-<role>`.
     package let roles: [String: Role]
 
     /// Reads the YAML text.

@@ -32,6 +32,22 @@ package struct Verification: Sendable, Hashable, CustomStringConvertible {
             + "\(wanted.policies.count) policies in virtual host \(survey.virtualHost), RabbitMQ \(survey.version)"
     }
 
+    /// The same verdict with the canary's journey added: a hop that failed is an error.
+    package func including(_ canary: Canary.Result) -> Verification {
+        let failed = canary.hops.filter { $0.problem != nil }.map { hop in
+            Finding(
+                .canary, "canary, \(hop.name)", hop.problem ?? "it failed",
+                remedy: "run verify without the canary to see what differs from the file, then look at the broker's log"
+            )
+        }
+        return Verification(findings: (findings + failed).ranked, scope: scope)
+    }
+
+    private init(findings: [Finding], scope: String) {
+        self.findings = findings
+        self.scope = scope
+    }
+
     package var description: String {
         guard !findings.isEmpty else { return "ok: \(scope)" }
         let errors = findings.count { $0.severity == .error }

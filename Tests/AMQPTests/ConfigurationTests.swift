@@ -8,7 +8,8 @@ import Testing
 
     @Test func everyPartIsReadAndDecoded() throws {
         let configuration = try parse(
-            "amqps://us%65r:p%40ss%2F@broker.example:5999/my%2Fhost?heartbeat=7&connection_timeout=1500&cacertfile=/a%20b.pem&certfile=c&keyfile=k")
+            "amqps://us%65r:p%40ss%2F@broker.example:5999/my%2Fhost?heartbeat=7&connection_timeout=1500&cacertfile=/a%20b.pem&certfile=c&keyfile=k"
+        )
         #expect(configuration.user == "user")
         #expect(configuration.host == "broker.example")
         #expect(configuration.port == 5999)
@@ -42,7 +43,8 @@ import Testing
         ("amqp://u:secret@h/v?bogus=1", "bogus"), ("amqp://u:secret@h/v?cacertfile=x", "amqps"),
         ("amqps://u:secret@h/v?certfile=x", "keyfile"), ("amqps://u:secret@h/v?verify=verify_none", "verify_peer"),
         ("amqps://u:secret@h/v?auth_mechanism=external", "external"), ("amqp://u:secret@h/v?auth_mechanism=x", "plain"),
-        ("amqp://:secret@h", "user"), ("amqp://u:secret@[::1", "]"), ("amqp://u:secret@h/v?connection_timeout=-1", "connection_timeout"),
+        ("amqp://:secret@h", "user"), ("amqp://u:secret@[::1", "]"),
+        ("amqp://u:secret@h/v?connection_timeout=-1", "connection_timeout"),
     ])
     func errorNamesWhatIsWrongWithoutThePassword(url: String, word: String) throws {
         let error = try #require(throws: AMQPError.self) { try parse(url) }

@@ -54,7 +54,8 @@ import Testing
     }
 
     @Test func repeatedAnswerMeansNothingNew() {
-        let (log, window, known) = run(sending: 3, [(2, false, false), (2, false, true), (1, false, false), (1, false, false)])
+        let (log, window, known) = run(
+            sending: 3, [(2, false, false), (2, false, true), (1, false, false), (1, false, false)])
         #expect(log == ["b confirmed", "a confirmed"])
         #expect(known == [true, true, true, true])
         #expect(window.waiting == 1)
@@ -97,7 +98,7 @@ import Testing
         var window = Window()
         var log: [String] = []
         for item in ["a", "b", "c"] { window.send(item) }
-        window.abandon(while: { $0 < "c" }) { log.append($0) }
+        log += window.abandon { $0 < "c" }
         #expect(log == ["a", "b"])
         #expect((window.waiting, window.abandoned) == (1, 2))
         #expect(window.oldest == "c")
@@ -112,7 +113,7 @@ import Testing
         var log: [String] = []
         for item in ["a", "b", "c", "d"] { window.send(item) }
         _ = window.settle(2, multiple: false, isRefused: false) { _, _ in }
-        window.abandon(while: { $0 == "a" }) { _ in }
+        _ = window.abandon { $0 == "a" }
         window.reset { log.append($0) }
         #expect(log == ["c", "d"])
         #expect((window.waiting, window.abandoned) == (0, 0))
@@ -134,7 +135,9 @@ import Testing
                 } else if let tag = open.randomElement(using: &random) {
                     let multiple = UInt8.random(in: 0..<20, using: &random) == 0
                     var settled: Set<UInt64> = []
-                    #expect((window.settle(tag, multiple: multiple, isRefused: false) { item, _ in settled.insert(item) }) == true)
+                    #expect(
+                        (window.settle(tag, multiple: multiple, isRefused: false) { item, _ in settled.insert(item) })
+                            == true)
                     let expected: Set<UInt64> = multiple ? open.filter { $0 <= tag } : [tag]
                     #expect(settled == expected)
                     open.subtract(expected)

@@ -18,7 +18,9 @@ import Testing
     }
 
     @Test func emptyBodyNeedsNoFrame() throws {
-        let contents = try run([deliver, .header(bodySize: 0, properties), deliver, .header(bodySize: 1, properties), .body([9])])
+        let contents = try run([
+            deliver, .header(bodySize: 0, properties), deliver, .header(bodySize: 1, properties), .body([9]),
+        ])
         #expect(contents.map(\.body) == [[], [9]])
     }
 

@@ -119,7 +119,10 @@ import Testing
         #expect(objection { $0.exchange = long }?.contains("exchange") == true)
         #expect(objection { $0.routingKey = long }?.contains("routing key") == true)
         #expect(objection { $0.properties.messageID = long }?.contains("message id") == true)
-        #expect(objection { $0.properties.headers = ["h": .string(String(repeating: "x", count: 5_000))] }?.contains("frame") == true)
-        #expect(objection { $0.body = Array(repeating: 0, count: Publication.maxBodyBytes + 1) }?.contains("body") == true)
+        #expect(
+            objection { $0.properties.headers = ["h": .string(String(repeating: "x", count: 5_000))] }?.contains(
+                "frame") == true)
+        #expect(
+            objection { $0.body = Array(repeating: 0, count: Publication.maxBodyBytes + 1) }?.contains("body") == true)
     }
 }

@@ -13,7 +13,9 @@ import Testing
                     exchange: "", routingKey: "work",
                     properties: BasicProperties(
                         contentType: "application/json", contentEncoding: "identity",
-                        headers: ["a": "text", "n": 7, "deep": ["list": [1, true, nil, 2.5]], "raw": .bytes([0, 255])],
+                        headers: [
+                            "a": "text", "n": 7, "deep": ["list": [1, true, nil, 2.5]], "raw": .bytes([0, 255]),
+                        ],
                         priority: 3, correlationID: "c", replyTo: "r", expiration: "600000", messageID: "m",
                         timestamp: 1_700_000_000, type: "t", userID: configuration.user, appID: "app"),
                     body: Array("hello".utf8))
@@ -64,7 +66,11 @@ import Testing
                                 exchange: "", routingKey: isRoutable ? "work" : "nowhere",
                                 properties: BasicProperties(headers: ["n": 1]), body: [1, 2, 3])
                             group.addTask {
-                                (isRoutable, await outcome { () throws(PublishError) in try await publisher.publish(publication) })
+                                (
+                                    isRoutable,
+                                    await outcome { () throws(PublishError) in try await publisher.publish(publication)
+                                    }
+                                )
                             }
                         }
                         return await group.reduce(into: []) { $0.append($1) }
@@ -113,7 +119,8 @@ import Testing
     @Test func fullQueueRefuses() async throws {
         try await withVirtualHost { configuration in
             try await withConnection(configuration) { connection in
-                try await connection.declareQueue("full", arguments: ["x-max-length": 1, "x-overflow": "reject-publish"])
+                try await connection.declareQueue(
+                    "full", arguments: ["x-max-length": 1, "x-overflow": "reject-publish"])
                 try await withPublisher(configuration) { publisher in
                     var kinds: [PublishError.Kind?] = []
                     for _ in 0..<5 {
@@ -187,8 +194,9 @@ import Testing
         #expect(publisher.state == .connecting)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await publisher.run() }
+            try? await eventually { publisher.state != .connecting }
             let error = await #expect(throws: AMQPError.self) {
-                try await publisher.waitUntilConnected(within: .milliseconds(200))
+                try await publisher.waitUntilConnected(within: .milliseconds(100))
             }
             #expect(error?.code == .unreachable)
             let kind = await outcome { () throws(PublishError) in

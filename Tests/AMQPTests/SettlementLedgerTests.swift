@@ -11,15 +11,16 @@ import Testing
         return ledger
     }
 
-    @Test(arguments: [
-        ([1], [Command.acknowledge(1, multiple: false)]),
-        ([1, 2, 3], [.acknowledge(3, multiple: true)]),
-        ([3, 1, 2], [.acknowledge(3, multiple: true)]),
-        ([2], [.acknowledge(2, multiple: false)]),
-        ([2, 3], [.acknowledge(2, multiple: false), .acknowledge(3, multiple: false)]),
-        ([1, 2, 4], [.acknowledge(2, multiple: true), .acknowledge(4, multiple: false)]),
-        ([], []),
-    ] as [([UInt64], [Command])])
+    @Test(
+        arguments: [
+            ([1], [Command.acknowledge(1, multiple: false)]),
+            ([1, 2, 3], [.acknowledge(3, multiple: true)]),
+            ([3, 1, 2], [.acknowledge(3, multiple: true)]),
+            ([2], [.acknowledge(2, multiple: false)]),
+            ([2, 3], [.acknowledge(2, multiple: false), .acknowledge(3, multiple: false)]),
+            ([1, 2, 4], [.acknowledge(2, multiple: true), .acknowledge(4, multiple: false)]),
+            ([], []),
+        ] as [([UInt64], [Command])])
     func acknowledgementsAreJoinedOnlyFromTheOldestOn(tags: [UInt64], commands: [Command]) {
         var ledger = ledger(5)
         for tag in tags { #expect((ledger.settle(tag, .acknowledge)) == true) }
@@ -80,7 +81,8 @@ import Testing
                 case 5..<9:
                     guard let tag = open.randomElement(using: &random) else { continue }
                     open.remove(tag)
-                    let kind: SettlementLedger.Settlement = tag % 7 == 0 ? .reject : tag % 11 == 0 ? .requeue : .acknowledge
+                    let kind: SettlementLedger.Settlement =
+                        tag % 7 == 0 ? .reject : tag % 11 == 0 ? .requeue : .acknowledge
                     #expect((ledger.settle(tag, kind)) == true)
                 default:
                     for command in ledger.flush() {

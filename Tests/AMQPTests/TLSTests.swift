@@ -24,7 +24,9 @@ import Testing
         return try #require(error).code
     }
 
-    @Test(arguments: ["localhost", "127.0.0.1"]) func nameAndAddressOfTheCertificateAreAccepted(host: String) async throws {
+    @Test(arguments: ["localhost", "127.0.0.1"]) func nameAndAddressOfTheCertificateAreAccepted(host: String)
+        async throws
+    {
         try await withConnection(try configuration { $0.host = host }) { connection in
             // Bodies of several TLS records, both ways.
             let queue = try await connection.declareQueue("", isExclusive: true).name
@@ -67,7 +69,9 @@ import Testing
                     for index in 0..<500 {
                         group.addTask {
                             try await publisher.publish(
-                                Publication(exchange: "", routingKey: queue, body: Array(repeating: UInt8(index % 251), count: index * 40)))
+                                Publication(
+                                    exchange: "", routingKey: queue,
+                                    body: Array(repeating: UInt8(index % 251), count: index * 40)))
                         }
                     }
                     try await group.waitForAll()

@@ -34,6 +34,15 @@ import Testing
         #expect(compact == spaced)
     }
 
+    @Test(arguments: [
+        (#"a\"b\\c\/d"#, "a\"b\\c/d"), (#"\b\f\n\r\t"#, "\u{8}\u{C}\n\r\t"), (#"\u00e9\u0041"#, "éA"),
+        (#"\ud83d\udea7!"#, "🚧!"), (#"\ud83d"#, "\u{FFFD}"), (#"\ud83d\u0041"#, "\u{FFFD}A"),
+        (#"\udea7\ud83d"#, "\u{FFFD}\u{FFFD}"), ("plain 李", "plain 李"),
+    ])
+    func escapesAreRead(json: String, text: String) throws {
+        #expect(try Self.parse("{\"event\":\"\(json)\"}").event == text)
+    }
+
     @Test func aNoShowIsIdentifiedByItsMarkElseByTheWebhooksTime() throws {
         func parts(_ rest: String) throws -> [String] {
             try Self.parse(
@@ -97,16 +106,19 @@ import Testing
         }
     }
 
-    /// What the scanner takes for JSON is what Foundation takes for JSON, over ten thousand damaged deliveries.
+    /// What the scanner takes for JSON is what Foundation takes for JSON, over thousands of damaged deliveries, but for two
+    /// known differences: Foundation lets a comma stand before a closing bracket, and refuses numbers that no double holds.
     @Test func agreesWithAFullParserAboutWhatIsJSON() throws {
         var generator = SystemRandomNumberGenerator()
         let bodies = try CalendlyFixture.deliveries().map(\.body)
         let alphabet = Array("{}[]\",:\\ 0123456789.eE+-truefalsnu\n".utf8)
         var refused = 0
-        for _ in 0..<10_000 {
+        for _ in 0..<4000 {
             // Damage is dense in a short piece, so most of it matters.
             var body = Array(#"{"event":"x","payload":{"a":[1,-2.5e3,"t\n",null,true],"b":{"c":"é"}}}"#.utf8)
-            if Bool.random(using: &generator), let other = bodies.randomElement(using: &generator) { body = other }
+            if Int.random(in: 0..<8, using: &generator) == 0, let other = bodies.randomElement(using: &generator) {
+                body = other
+            }
             for _ in 0..<Int.random(in: 1...3, using: &generator) {
                 let index = Int.random(in: body.indices, using: &generator)
                 switch Int.random(in: 0..<3, using: &generator) {
@@ -123,8 +135,11 @@ import Testing
                 accepted = false
             } catch {}
             if !accepted { refused += 1 }
-            #expect(accepted == reference, "\(String(decoding: body, as: UTF8.self))")
+            let text = String(decoding: body, as: UTF8.self)
+            let isKnownDifference =
+                accepted ? text.contains(#/[eE]\+?\d{3}/#) : text.contains(#/,\s*[\]}]/#)
+            #expect(accepted == reference || isKnownDifference, "\(text)")
         }
-        #expect(refused > 1000)
+        #expect(refused > 400)
     }
 }

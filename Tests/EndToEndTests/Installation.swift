@@ -27,7 +27,7 @@ final class Installation: Sendable {
 
     /// Makes an installation, migrates it, applies the topology, and ends all of it after the body.
     static func with(
-        settings: [String: String] = [:], _ body: (Installation) async throws -> Void
+        settings: [String: String] = [:], _ body: @Sendable (Installation) async throws -> Void
     ) async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             try await withVirtualHost { broker in
@@ -61,7 +61,7 @@ final class Installation: Sendable {
         databaseProxy = try BrokerProxy(to: database.port ?? 5432)
         database.port = databaseProxy.port
         database.host = "127.0.0.1"
-        database.path = "/" + pool.configuration.database
+        database.path = "/" + (pool.configuration.database ?? "")
         httpPort = try FreePort.take()
 
         var environment = ProcessInfo.processInfo.environment
@@ -184,7 +184,7 @@ final class Installation: Sendable {
     // MARK: The outside world
 
     /// Sends a webhook, signed now, and gives the status; nil if there was no answer.
-    func deliver(_ delivery: Delivery) async -> Int? {
+    func deliver(_ delivery: Sandbox.Delivery) async -> Int? {
         let response = try? await http.send(
             HTTPRequest(
                 method: "POST", url: ingress + "/webhooks/calendly",
@@ -221,13 +221,13 @@ final class Installation: Sendable {
     }
 
     /// Mail to a recipient of this installation, read back from the mail server.
-    func mails(to recipient: String) throws -> [Mailbox.Mail] {
+    func mails(to recipient: String) throws -> [Sandbox.Mailbox.Mail] {
         try mails().filter { $0.recipients.contains { $0.lowercased() == recipient.lowercased() } }
     }
 
-    func mails() throws -> [Mailbox.Mail] {
+    func mails() throws -> [Sandbox.Mailbox.Mail] {
         let path = try BrokerManagement.environment("NEFF_SMTP_MAILBOX")
-        return try Mailbox(path: path).read().filter { mail in
+        return try Sandbox.Mailbox(path: path).read().filter { mail in
             mail.recipients.contains { $0.lowercased().hasSuffix("@" + mailDomain) }
         }
     }

@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import Postgres
 import Sandbox
+import TestSupport
 import Testing
 import Transport
 
@@ -125,7 +126,7 @@ import Transport
 private final class Bookings: Sendable {
     private let neff: Installation
     private let emails: [String]
-    let deliveries: [Delivery]
+    let deliveries: [Sandbox.Delivery]
 
     init(_ neff: Installation, count: Int) {
         self.neff = neff
@@ -133,7 +134,7 @@ private final class Bookings: Sendable {
         let calendar = SiteCalendar(now: Date())
         let host = CalendlyAccount.host("Estimator East", email: "estimator-east@\(neff.mailDomain)")
         var emails: [String] = []
-        var deliveries: [Delivery] = []
+        var deliveries: [Sandbox.Delivery] = []
         for index in 0..<count {
             let email = "customer-\(index)@\(neff.mailDomain)"
             let booking = account.book(

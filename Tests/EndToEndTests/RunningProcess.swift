@@ -63,7 +63,7 @@ final class RunningProcess: Sendable {
 
     private static func appending(to file: URL) throws -> FileHandle {
         if !FileManager.default.fileExists(atPath: file.path) {
-            FileManager.default.createFile(atPath: file.path, contents: nil)
+            _ = FileManager.default.createFile(atPath: file.path, contents: nil)
         }
         let handle = try FileHandle(forWritingTo: file)
         try handle.seekToEnd()

@@ -1,4 +1,5 @@
 import Foundation
+import Postgres
 import Testing
 
 /// Bad configuration ends every process with one clear line and the documented exit code.
@@ -6,6 +7,7 @@ import Testing
     struct Case: CustomTestStringConvertible, Sendable {
         let testDescription: String
         let arguments: [String]
+        /// Nil removes a variable.
         let settings: [String: String?]
         let code: Int32
         /// What the one line must name.
@@ -14,7 +16,7 @@ import Testing
 
     static let cases = [
         Case(
-            testDescription: "missing key", arguments: ["worker", "sync"], settings: ["AMQP_URL": .some(nil)], code: 78,
+            testDescription: "missing key", arguments: ["worker", "sync"], settings: ["AMQP_URL": nil], code: 78,
             mentions: "AMQP_URL is not set"),
         Case(
             testDescription: "unknown key", arguments: ["ingress"], settings: ["NEFF_HTP_ADDRESS": "127.0.0.1:1"],

@@ -21,7 +21,7 @@ struct SyncBench: Sendable {
         poolSize: Int = 4, configuration: SyncConfiguration = SyncConfiguration(),
         _ body: (SyncBench) async throws -> Void
     ) async throws {
-        try await withScratchDatabase(migrations: Migrations.all, poolSize: poolSize) { pool in
+        try await withScratchDatabase(migrations: Schema.migrations(), poolSize: poolSize) { pool in
             try await body(SyncBench(pool: pool, handler: SyncHandler(configuration: configuration)))
         }
     }
@@ -44,7 +44,10 @@ struct SyncBench: Sendable {
         try await handle(envelope(body, mark, suffix: suffix))
     }
 
-    func handle(_ envelope: Envelope) async throws -> Outcome? {
+    /// - Parameter beforeCommit: runs when the handler is done, while its locks are still held.
+    func handle(
+        _ envelope: Envelope, beforeCommit: @Sendable () async throws -> Void = {}
+    ) async throws -> Outcome? {
         struct RolledBack: Error { var outcome: Outcome }
         do {
             return try await pool.withTransaction { transaction in
@@ -55,6 +58,7 @@ struct SyncBench: Sendable {
                 let context = HandlerContext(
                     transaction: transaction, now: now, worker: "test", logger: .silent)
                 let outcome = try await handler.handle(envelope, in: context)
+                try await beforeCommit()
                 switch outcome {
                 case .done, .ignored: return outcome
                 case .retry, .deadLetter, .release: throw RolledBack(outcome: outcome)
@@ -62,6 +66,15 @@ struct SyncBench: Sendable {
             }
         } catch let rolledBack as RolledBack {
             return rolledBack.outcome
+        }
+    }
+
+    /// Returns once a statement in this database waits for a lock. There is no signal for that, so it asks again and again.
+    func untilSomebodyWaits() async throws {
+        while try await column(
+            "select pid::text from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ).isEmpty {
+            try await Task.sleep(for: .milliseconds(5))
         }
     }
 

@@ -10,15 +10,20 @@ import Testing
 /// Several workers at once, on chains whose deliveries cross.
 @Suite(.timeLimit(.minutes(5))) struct SyncConcurrencyTests {
     /// Every order arises here by itself; what comes out must not tell which.
+    ///
+    /// Chains of four, because only then can one delivery merge two consultations while another fills in an invitee of one
+    /// of them that the first does not mention.
     @Test func crossedDeliveriesNeitherDeadlockNorDiffer() async throws {
         func chain(_ name: String) -> [[UInt8]] {
-            let (a, b, c) = (name + "1", name + "2", name + "3")
+            let (a, b, c, d) = (name + "1", name + "2", name + "3", name + "4")
             return [
                 InviteeWebhook.created(a, startsAt: 0, at: 0),
                 InviteeWebhook.canceled(a, new: b, startsAt: 0, at: 60),
                 InviteeWebhook.created(b, old: a, startsAt: 500, at: 60),
                 InviteeWebhook.canceled(b, old: a, new: c, startsAt: 500, at: 120),
-                InviteeWebhook.created(c, old: b, startsAt: 900, at: 120),
+                InviteeWebhook.created(c, old: b, startsAt: 800, at: 120),
+                InviteeWebhook.canceled(c, old: b, new: d, startsAt: 800, at: 180),
+                InviteeWebhook.created(d, old: c, startsAt: 900, at: 180),
             ]
         }
         let names = (0..<12).map { "chain\($0)-" }
@@ -52,6 +57,32 @@ import Testing
                 #expect(standing == ["\(names.count)"])
                 try await Self.checkStories(bench)
             }
+        }
+    }
+
+    /// The first delivery merges the consultation of another invitee away while a second one, about that invitee alone, waits.
+    @Test func aDeliveryFindsItsConsultationAfterAMergerItWaitedFor() async throws {
+        try await SyncBench.run { bench in
+            try await bench.deliver(InviteeWebhook.created("B", old: "A", startsAt: 500, at: 60))
+            try await bench.deliver(InviteeWebhook.created("D", old: "C", startsAt: 900, at: 180))
+            let standing = try #require(try await bench.announcements().last).event.consultation
+            let first = try bench.envelope(InviteeWebhook.created("C", old: "B", startsAt: 800, at: 120))
+            let second = try bench.envelope(InviteeWebhook.created("A", startsAt: 0, at: 0))
+            let merged = AsyncStream<Void>.makeStream()
+            try await withThrowingTaskGroup { group in
+                group.addTask {
+                    _ = try await bench.handle(first) {
+                        merged.continuation.finish()
+                        try await bench.untilSomebodyWaits()
+                    }
+                }
+                for await _ in merged.stream {}
+                group.addTask { _ = try await bench.handle(second) }
+                try await group.waitForAll()
+            }
+            let invitees = try await bench.column(
+                "select distinct consultation_id || ' ' || is_placeholder::text from calendly_invitees")
+            #expect(invitees == ["\(standing) false"])
         }
     }
 

@@ -29,7 +29,9 @@ import WorkerRuntime
         let shuffles = (0..<4).map { _ in (bodies + bodies + bodies).shuffled() }
         var swapped = bodies
         swapped.swapAt(4, 5)
-        for (run, order) in ([Array((bodies + bodies + bodies).reversed()), swapped + swapped + swapped] + shuffles).enumerated() {
+        for (run, order) in ([Array((bodies + bodies + bodies).reversed()), swapped + swapped + swapped] + shuffles)
+            .enumerated()
+        {
             try await SyncBench.run { bench in
                 for (index, body) in order.enumerated() {
                     // In every other run the inbox keeps the repetitions out, as it normally does.
@@ -61,7 +63,9 @@ import WorkerRuntime
             #expect(sent.map(\.type) == [.consultationBooked])
             let event = try #require(sent.first?.event)
             #expect(event.kind == .commercial)
-            #expect(event.customer == Person(name: "Ruth Halvorsen", email: "r.halvorsen@example.com", phone: "+1 937-555-0142"))
+            #expect(
+                event.customer
+                    == Person(name: "Ruth Halvorsen", email: "r.halvorsen@example.com", phone: "+1 937-555-0142"))
             #expect(event.answers["square_footage"] == "62,000")
             #expect(event.answers["Site Contact Phone"] == "+1 937-555-0163")
             #expect(event.hosts.map(\.name) == ["Priya Raman", "Dana Neff"])
@@ -97,7 +101,8 @@ import WorkerRuntime
             try await bench.deliver(Self.movedA)
             try await bench.deliver(Self.movedA, suffix: "again")
             let due = try await bench.pool.query(
-                "select message_id, type, routing_key, body, available_at, correlation_id from outbox where exchange = 'commands'")
+                "select message_id, type, routing_key, body, available_at, correlation_id from outbox where exchange = 'commands'"
+            )
             #expect(due.count == 1)
             let row = try #require(due.first)
             #expect(try row.decode("available_at", as: Date.self) == bench.now.addingTimeInterval(900))
@@ -108,9 +113,10 @@ import WorkerRuntime
                 id: try row.decode("message_id"), type: .rescheduleDue, timestamp: bench.now,
                 body: try row.decode("body"))
             #expect(try await bench.handle(reminder) == .done)
-            #expect(try await bench.column("select change_type from change_log order by id") == [
-                "created", "status_changed", "note_added",
-            ])
+            #expect(
+                try await bench.column("select change_type from change_log order by id") == [
+                    "created", "status_changed", "note_added",
+                ])
             #expect(try await bench.column("select state from consultations") == ["rescheduling"])
 
             // The new half makes it whole however late it comes, and a reminder after that finds nothing to do.
@@ -144,9 +150,10 @@ import WorkerRuntime
             #expect(
                 try await bench.column("select distinct consultation_id from calendly_invitees")
                     == [sent[1].event.consultation.rawValue])
-            #expect(try await bench.column("select id from consultations where merged_into is null") == [
-                sent[1].event.consultation.rawValue
-            ])
+            #expect(
+                try await bench.column("select id from consultations where merged_into is null") == [
+                    sent[1].event.consultation.rawValue
+                ])
             // What comes later about the merged one goes to the one that stands.
             try await bench.deliver(Self.movedA)
             #expect(try await bench.announcements().count == 3)
@@ -181,9 +188,10 @@ import WorkerRuntime
                 try await bench.deliver(noShow(event))
                 try await bench.deliver(noShow(event), suffix: "again")
             }
-            #expect(try await bench.announcements().map(\.type) == [
-                .consultationBooked, .consultationNoShowMarked, .consultationNoShowCleared,
-            ])
+            #expect(
+                try await bench.announcements().map(\.type) == [
+                    .consultationBooked, .consultationNoShowMarked, .consultationNoShowCleared,
+                ])
             #expect(try await bench.column("select state from consultations") == ["booked"])
         }
     }
@@ -221,12 +229,16 @@ import WorkerRuntime
             #expect(try await bench.deliver(body) == nil)
             try await bench.deliver(CalendlyFixture.delivery("11"))
             // JSON that is no webhook was signed all the same.
-            let odd = Envelope(id: "odd", type: .calendly("unknown"), timestamp: bench.now, signature: .valid, body: Array("[1]".utf8))
+            let odd = Envelope(
+                id: "odd", type: .calendly("unknown"), timestamp: bench.now, signature: .valid, body: Array("[1]".utf8))
             #expect(try await bench.handle(odd) == .ignored(reason: "no rule for this event"))
-            #expect(try await bench.column("select event from calendly_unhandled order by event") == [
-                "", "contact.created", "routing_form_submission.created",
-            ])
-            #expect(try await bench.column("select convert_from(body, 'UTF8') from calendly_unhandled where event = ''") == ["[1]"])
+            #expect(
+                try await bench.column("select event from calendly_unhandled order by event") == [
+                    "", "contact.created", "routing_form_submission.created",
+                ])
+            #expect(
+                try await bench.column("select convert_from(body, 'UTF8') from calendly_unhandled where event = ''")
+                    == ["[1]"])
             #expect(try await bench.count("outbox") == 0)
         }
     }
@@ -237,7 +249,8 @@ import WorkerRuntime
             let body = Array(text.replacing("\"start_time\"", with: "\"begin_time\"").utf8)
             let outcome = try await bench.deliver(body)
             #expect(outcome == .deadLetter(code: "decode", detail: "payload.scheduled_event.start_time: missing"))
-            let garbage = Envelope(id: "g", type: .calendly("unknown"), timestamp: bench.now, signature: .valid, body: [0xFF])
+            let garbage = Envelope(
+                id: "g", type: .calendly("unknown"), timestamp: bench.now, signature: .valid, body: [0xFF])
             #expect(try await bench.handle(garbage) == .deadLetter(code: "decode", detail: "not JSON"))
             for table in ["consultations", "calendly_invitees", "calendly_unhandled", "outbox", "change_log", "inbox"] {
                 #expect(try await bench.count(table) == 0, "\(table)")

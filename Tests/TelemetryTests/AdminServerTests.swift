@@ -33,13 +33,14 @@ import Testing
 
     @Test func readinessNamesEveryDependency() async throws {
         let isUp = Mutex(false)
-        try await Self.withServer(readiness: {
+        let readiness: @Sendable () async -> [Readiness] = {
             let ready = isUp.withLock { $0 }
             return [
                 Readiness(name: "amqp.consumer", isReady: true, detail: "connected"),
                 Readiness(name: "postgres", isReady: ready, detail: ready ? "up" : "refused \"login\""),
             ]
-        }) { port in
+        }
+        try await Self.withServer(readiness: readiness) { port in
             let before = try await Peer.get(port, "/readyz")
             #expect(before.hasPrefix("HTTP/1.1 503 "))
             #expect(
@@ -71,7 +72,8 @@ import Testing
     ])
     func whatIsNoSimpleGetIsRefused(request: String, status: String) async throws {
         try await Self.withServer { port in
-            #expect(try await Peer.exchange(port, request).hasPrefix(status))
+            let answer = try await Peer.exchange(port, request)
+            #expect(answer.hasPrefix(status))
         }
     }
 
@@ -95,24 +97,24 @@ import Testing
 
     @Test func aPeerThatDoesNotReadIsDropped() async throws {
         let page = String(repeating: "x", count: 32 << 20)
-        try await Self.withServer(timeLimit: .milliseconds(300), metrics: { page }) { port in
+        let metrics: @Sendable () -> String = { page }
+        try await Self.withServer(timeLimit: .milliseconds(300), metrics: metrics) { port in
             let slow = try Peer(port)
             try slow.send("GET /metrics HTTP/1.1\r\n\r\n")
             #expect(try await Peer.get(port, "/healthz").hasPrefix("HTTP/1.1 200 "))
             // The silent one came later, so when its time is up, the slow one's is too.
-            #expect(try await Peer(port).readToEnd() == "")
+            let nothing = try await Peer(port).readToEnd()
+            #expect(nothing == "")
             #expect(await slow.readToEnd().utf8.count < page.utf8.count)
         }
     }
 
     @Test func aCheckThatHangsBlocksNobodyElse() async throws {
-        try await Self.withServer(
-            timeLimit: .milliseconds(300),
-            readiness: {
-                try? await Task.sleep(for: .seconds(600))
-                return []
-            }
-        ) { port in
+        let readiness: @Sendable () async -> [Readiness] = {
+            try? await Task.sleep(for: .seconds(600))
+            return []
+        }
+        try await Self.withServer(timeLimit: .milliseconds(300), readiness: readiness) { port in
             let hanging = try Peer(port)
             try hanging.send("GET /readyz HTTP/1.1\r\n\r\n")
             #expect(try await Peer.get(port, "/healthz").hasPrefix("HTTP/1.1 200 "))

@@ -84,6 +84,23 @@ import Transport
         }
     }
 
+    @Test func anOperatorPolicyIsFound() async throws {
+        try await withBroker { broker in
+            try await broker.deployment().apply()
+            let tool = try BrokerManagement.environment("NEFF_RABBITMQCTL")
+            try await run(
+                tool,
+                [
+                    "set_operator_policy", "-p", broker.virtualHost, "--apply-to", "queues", "cap", "^sync$",
+                    #"{"max-length":3}"#,
+                ])
+            let verification = try await broker.deployment().verify()
+            let found = try #require(verification.findings.first { $0.rule == .overridden })
+            #expect(found.subject == "queue sync")
+            #expect(found.remedy == "rabbitmqctl clear_operator_policy cap")
+        }
+    }
+
     @Test func aDeadLetterPolicyOnTheBrokerThatMakesACircleIsFound() async throws {
         try await withBroker { broker in
             try await broker.deployment().apply()
@@ -110,7 +127,7 @@ import Transport
                 broker.document, version: version, virtualHost: broker.virtualHost, passwords: broker.passwords)
             #expect(definitions.omittedRoles == [])
             #expect(!definitions.json.contains("password-"))
-            try await importDefinitions(definitions.json, tool: tool)
+            try await run(tool, ["import_definitions", "--timeout", "60"], input: definitions.json)
             let verification = try await broker.deployment(broker.passwords).verify()
             #expect(verification.findings == [], "\(verification)")
             try await broker.withConnection(as: "ingress") { connection in
@@ -221,10 +238,11 @@ func fetch(from queue: String, _ connection: Connection) async throws -> Deliver
     return nil
 }
 
-private func importDefinitions(_ json: String, tool: String) async throws {
+/// Runs a command to its end, with this on its standard input.
+private func run(_ tool: String, _ arguments: [String], input text: String = "") async throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: tool)
-    process.arguments = ["import_definitions", "--timeout", "60"]
+    process.arguments = arguments
     let (input, output) = (Pipe(), Pipe())
     process.standardInput = input
     process.standardOutput = output
@@ -233,8 +251,8 @@ private func importDefinitions(_ json: String, tool: String) async throws {
         process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
         do {
             try process.run()
-            // Definitions are far smaller than what the tool reads before it writes, so neither pipe can fill up.
-            try input.fileHandleForWriting.write(contentsOf: Data(json.utf8))
+            // The tool reads everything before it writes a few lines, so neither pipe can block the other.
+            try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
             try input.fileHandleForWriting.close()
         } catch {
             process.terminationHandler = nil

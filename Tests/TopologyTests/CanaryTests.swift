@@ -43,6 +43,9 @@ import Topology
             let result = try await run(broker)
             #expect(result.hops.last?.name.hasPrefix("retry → canary.retry.1s") == true)
             #expect(result.hops.last?.problem?.contains("unroutable") == true, "\(result)")
+            let verification = try await broker.deployment().verify()
+            let rules = verification.including(result).findings.filter { $0.severity == .error }.map(\.rule)
+            #expect(rules == [.missing, .canary] || rules == [.canary, .missing])
         }
     }
 

@@ -167,6 +167,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
         },
         Mistake("a work queue that nothing reaches", .unreachableQueue) {
             $0.bindings.remove(Binding(source: "inbound", destination: "sync", routingKey: "calendly.#"))
+            $0.bindings.remove(Binding(source: "commands", destination: "sync", routingKey: "calendly.#"))
         },
         Mistake("no alternate exchange", .missingAlternate) { $0.policies["exchange.events"] = nil },
         Mistake("an alternate exchange that is not there", .alternateUnroutable) {

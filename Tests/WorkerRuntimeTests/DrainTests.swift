@@ -18,10 +18,9 @@ import WorkerRuntime
             try await rig.publish((0..<10).map { Rig.message("m\($0)") })
             try await eventually { gate.waiting == 3 && running.worker.counts.inFlight == 3 }
             let stopping = Task { try await running.stop() }
-            // The subscription is gone, so what is published now stays.
-            try await eventually {
-                try await rig.withConnection { try await $0.checkQueue(Rig.queue).consumerCount } == 0
-            }
+            try await eventually { running.worker.isDraining }
+            // Returns once the subscription is gone, so what is published now stays.
+            await running.consumer.stopTaking()
             try await rig.publish("late")
             gate.open()
             try await stopping.value

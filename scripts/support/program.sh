@@ -10,9 +10,7 @@ program_prepare() {
     mkdir -p "$program_home/log" "$program_home/run" "$program_home/state"
     rm -f "$program_home"/log/*
     base=${DATABASE_URL%/*}
-    # psql reads the password from the URL in its environment, not from its arguments, which others can see.
-    PGDATABASE=$DATABASE_URL psql -qX -v ON_ERROR_STOP=1 \
-        -c "set client_min_messages = error" -c "drop database if exists $name with (force)" -c "create database $name"
+    database_shell -c "set client_min_messages = error" -c "drop database if exists $name with (force)" -c "create database $name"
     export DATABASE_URL=$base/$name
     broker_request DELETE "/api/vhosts/$name" || true
     broker_request PUT "/api/vhosts/$name"
@@ -31,6 +29,16 @@ export NEFF_HTTP_ADDRESS='$NEFF_HTTP_ADDRESS'
 export NEFF_STATE_DIR='$NEFF_STATE_DIR'
 ENV
     )
+}
+
+# psql on the server's maintenance database. The password goes through the environment: others can see arguments.
+database_shell() {
+    local rest=${DATABASE_URL#*://} credentials server
+    credentials=${rest%@*}
+    server=${rest##*@}
+    server=${server%%/*}
+    PGPASSWORD=${credentials#*:} psql -qX -v ON_ERROR_STOP=1 -h "${server%:*}" -p "${server##*:}" -U "${credentials%%:*}" \
+        -d postgres "$@"
 }
 
 # A request to the management API; credentials go through a configuration on standard input, not through arguments.

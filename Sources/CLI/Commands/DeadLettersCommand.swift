@@ -49,7 +49,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
             var table = Table("ID", "QUEUE", "TYPE", "DIED", "TRIES", "STATE", "WHY")
             for letter in page.letters {
                 table.add(
-                    letter.id.rawValue, letter.queue, letter.type, Output.time(letter.diedAt), String(letter.attemptCount),
+                    letter.id.rawValue, letter.queue, letter.type, Output.time(letter.diedAt),
+                    String(letter.attemptCount),
                     letter.status.rawValue, letter.errorCode ?? letter.reason)
             }
             table.print()
@@ -77,7 +78,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
             print("Letter       \(letter.id) (\(letter.status.rawValue))")
             print("Message      \(letter.messageID), \(letter.type)")
             print("Correlation  \(letter.correlationID ?? "none")")
-            print("Queue        \(letter.queue) (came through \(letter.exchange.isEmpty ? "the default exchange" : letter.exchange), key \(letter.routingKey))")
+            print(
+                "Queue        \(letter.queue) (came through \(letter.exchange.isEmpty ? "the default exchange" : letter.exchange), key \(letter.routingKey))"
+            )
             print("Died         \(Output.time(letter.diedAt)), \(letter.reason)")
             print("Why          \(letter.errorCode ?? "unknown"): \(letter.errorText ?? "no text")")
             print("Replays      \(letter.replayCount)")
@@ -86,7 +89,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
                 print("  \(Output.time(attempt.at))  \(attempt.worker)  \(attempt.code): \(attempt.detail)")
             }
             if let resolvedAt = letter.resolvedAt {
-                print("Resolved     \(Output.time(resolvedAt)) by \(letter.resolvedBy ?? "?"): \(letter.resolutionReason ?? "")")
+                print(
+                    "Resolved     \(Output.time(resolvedAt)) by \(letter.resolvedBy ?? "?"): \(letter.resolutionReason ?? "")"
+                )
             }
             if body { print("\n" + String(decoding: letter.body, as: UTF8.self)) }
         }
@@ -113,7 +118,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await publisher.run() }
                     try await publisher.waitUntilConnected(within: .seconds(10))
-                    let report = try await DeadLetterReplay(pool: pool, publisher: publisher).replay(ids, by: Operator.name)
+                    let report = try await DeadLetterReplay(pool: pool, publisher: publisher).replay(
+                        ids, by: Operator.name)
                     group.cancelAll()
                     return report
                 }

@@ -27,7 +27,8 @@ struct IngressCommand: AsyncParsableCommand {
         let readiness = kit.readiness(of: [("amqp.publisher", { publisher.state })])
         let server = try IngressServer(
             configuration: configuration(kit.settings),
-            dependencies: dependencies(kit, publisher: publisher, relay: relay, readiness: readiness), logger: kit.logger)
+            dependencies: dependencies(kit, publisher: publisher, relay: relay, readiness: readiness),
+            logger: kit.logger)
         try await kit.run([
             kit.adminServer(readiness: readiness), kit.pool, publisher, relay, server,
         ])
@@ -48,11 +49,13 @@ struct IngressCommand: AsyncParsableCommand {
         } catch {
             let failure = Failure(error)
             guard failure.code == .unavailable, databaseFailure == nil else { throw failure }
-            kit.logger.warning("the broker is away: what comes in is spooled", metadata: ["error": "\(failure.message)"])
+            kit.logger.warning(
+                "the broker is away: what comes in is spooled", metadata: ["error": "\(failure.message)"])
         }
         if let databaseFailure {
             kit.logger.warning(
-                "the database is away: webhooks are accepted, the API is not", metadata: ["error": "\(databaseFailure.message)"])
+                "the database is away: webhooks are accepted, the API is not",
+                metadata: ["error": "\(databaseFailure.message)"])
         }
     }
 
@@ -62,8 +65,11 @@ struct IngressCommand: AsyncParsableCommand {
         switch (try settings.optional(Keys.httpCertificate), try settings.optional(Keys.httpKey)) {
         case (let certificate?, let key?): tls = .init(certificateChainPath: certificate, privateKeyPath: key)
         case (nil, nil): break
-        case (nil, _): throw SettingsError(name: Keys.httpCertificate.name, problem: "is not set", hint: "A key needs its certificate.")
-        case (_, nil): throw SettingsError(name: Keys.httpKey.name, problem: "is not set", hint: "A certificate needs its key.")
+        case (nil, _):
+            throw SettingsError(
+                name: Keys.httpCertificate.name, problem: "is not set", hint: "A key needs its certificate.")
+        case (_, nil):
+            throw SettingsError(name: Keys.httpKey.name, problem: "is not set", hint: "A certificate needs its key.")
         }
         var configuration = IngressConfiguration(
             address: .init(host: address.host, port: address.port), tls: tls,
@@ -94,7 +100,7 @@ struct IngressCommand: AsyncParsableCommand {
                 try await SpooledOperations.spool(message, in: pool)
                 relay.wake()
             },
-            operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
+            operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes(
                 health: { .init(contentType: "application/json", body: Array("{\"live\":true}".utf8)) },

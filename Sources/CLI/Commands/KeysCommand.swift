@@ -29,7 +29,7 @@ struct KeysCommand: AsyncParsableCommand {
             let (_, secret) = try await Database.with("keys") { pool in
                 try await ApiKeyRepository(pool: pool).create(name: name, role: role, expiresAt: expiry)
             }
-            print(secret)
+            print(secret.text)
         }
     }
 
@@ -41,7 +41,7 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             let keys = try await Database.with("keys") { pool in try await ApiKeyRepository(pool: pool).list() }
             if json {
-                try Output.json(keys)
+                try Output.json(keys.map(KeyView.init))
                 return
             }
             var table = Table("ID", "BEGINS", "NAME", "ROLE", "STATE", "CREATED", "LAST USED")
@@ -74,3 +74,26 @@ struct KeysCommand: AsyncParsableCommand {
 }
 
 extension ApiKeyRole: ExpressibleByArgument {}
+
+/// A key as JSON; the secret is not known to anybody.
+private struct KeyView: Encodable {
+    let id: ApiKeyID
+    let begins: String
+    let name: String
+    let role: ApiKeyRole
+    let createdAt: Date
+    let expiresAt: Date?
+    let revokedAt: Date?
+    let lastUsedAt: Date?
+
+    init(_ key: ApiKey) {
+        id = key.id
+        begins = key.prefix
+        name = key.name
+        role = key.role
+        createdAt = key.createdAt
+        expiresAt = key.expiresAt
+        revokedAt = key.revokedAt
+        lastUsedAt = key.lastUsedAt
+    }
+}

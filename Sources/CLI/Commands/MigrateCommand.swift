@@ -16,11 +16,11 @@ struct MigrateCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Database.with("migrate", checksSchema: false) { pool in
-                let applied = try await Migrator(migrations: Schema.migrations()).up(on: pool) { step in
-                    print("applied \(step.name)")
+                let applied = try await Migrator(migrations: Schema.migrations()).up(on: pool) { progress in
+                    if case .applying(let version, let name) = progress { print("applying \(version) \(name)") }
                 }
                 if applied.isEmpty {
-                    print("nothing to do: the schema is at version \(Migrations.all.last?.version ?? 0)")
+                    print("nothing to do: the schema is at version \(try Schema.migrations().last?.version ?? 0)")
                 }
             }
         }

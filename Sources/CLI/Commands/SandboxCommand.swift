@@ -1,4 +1,5 @@
 import ArgumentParser
+import Domain
 import Foundation
 import Persistence
 import Postgres
@@ -9,7 +10,7 @@ import Transport
 struct SandboxCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandbox", abstract: "Play the outside world on loopback, for demos and tests.",
-        subcommands: [PlayDay.self])
+        subcommands: [PlayDay.self, Deliveries.self])
 
     struct PlayDay: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -83,6 +84,39 @@ struct SandboxCommand: AsyncParsableCommand {
 
         private static func deadLetters(_ pool: PostgresPool) async throws -> Int {
             try await pool.query("select count(*) as count from dead_letters where status = 'dead'")[0]["count"]
+        }
+    }
+}
+
+extension SandboxCommand {
+    struct Deliveries: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print signed bookings, one a line: signature header, tab, body. For load generators.",
+            discussion: "Signed with CALENDLY_WEBHOOK_SIGNING_KEY as of now; they turn stale after the tolerance.")
+
+        @Option(help: "How many.") var count = 1_000
+
+        func validate() throws {
+            if !(1...1_000_000).contains(count) { throw ValidationError("--count must be 1 to 1000000") }
+        }
+
+        func run() async throws {
+            let settings = try Settings.load()
+            let key = try settings.value(Keys.signingKey)
+            let now = Date()
+            let run = "load\(Int(now.timeIntervalSince1970))"
+            var account = CalendlyAccount(run: run, now: now)
+            let calendar = SiteCalendar(now: now)
+            let host = CalendlyAccount.host("Estimator East", email: "estimator-east@neffpaving.example")
+            for index in 0..<count {
+                let booking = account.book(
+                    .residential, name: "Customer \(index)", email: "customer-\(index)@\(run).example.com",
+                    at: calendar.businessDay(2 + index / 4 % 180, hour: 8 + 2 * (index % 4)),
+                    address: "1 Orchard Hill Rd",
+                    host: host)
+                let delivery = account.created(booking)
+                print("\(delivery.signature(key: key, at: now))\t\(String(decoding: delivery.body, as: UTF8.self))")
+            }
         }
     }
 }

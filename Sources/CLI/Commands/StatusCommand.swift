@@ -38,7 +38,7 @@ struct StatusCommand: AsyncParsableCommand {
                     Self.rate(queue.deliverRate), String(queue.consumers))
             }
             if busy.isEmpty {
-                print("Queues: all \(queues.count) are empty and have no consumer.")
+                print("Queues: all \(queues.count) are empty.")
             } else {
                 table.print()
             }

@@ -50,10 +50,14 @@ struct WorkerCommand: AsyncParsableCommand {
             connections.append(("amqp.publisher", { publisher.state }))
         }
         for role in roles {
-            let consumer = try kit.consumer(of: Self.queues(of: role))
+            let consumer = try kit.consumer(of: Self.queues(of: role), prefetch: prefetch)
             connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
             services.append(consumer)
-            services.append(try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))
+            if role == .deadLetters {
+                services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
+            }
+            services.append(
+                try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))
         }
         let admin = try kit.adminServer(readiness: kit.readiness(of: connections))
         // First in the list is last to stop: the admin endpoint answers until everything else has ended.
@@ -66,7 +70,8 @@ struct WorkerCommand: AsyncParsableCommand {
         case .scheduling: ["scheduling.urgent", "scheduling"]
         case .notification: ["notification.urgent", "notification"]
         case .deadLetters:
-            ((try? TopologyDocument.shipped())?.workQueues.keys.sorted().filter { $0 != "canary" }.map { "\($0).dead" } ?? [])
+            ((try? TopologyDocument.shipped())?.workQueues.keys.sorted().filter { $0 != "canary" }.map { "\($0).dead" }
+                ?? [])
                 + ["unrouted"]
         case .all: []
         }
@@ -88,7 +93,8 @@ struct WorkerCommand: AsyncParsableCommand {
         case .scheduling:
             guard let companyClock = SiteClock(identifier: clock) else {
                 throw SettingsError(
-                    name: Keys.siteTimeZone.name, problem: "is not a time zone", hint: "Use an IANA name, such as America/New_York.")
+                    name: Keys.siteTimeZone.name, problem: "is not a time zone",
+                    hint: "Use an IANA name, such as America/New_York.")
             }
             return Worker(
                 configuration, handler: SchedulingHandler(companyClock: companyClock), consumer: consumer,
@@ -109,15 +115,24 @@ struct WorkerCommand: AsyncParsableCommand {
         let standard = RetryPolicy(maxAttempts: try kit.settings.value(Keys.maxAttempts))
         guard let policy = standard.restricted(to: tiers.joined(separator: ",")) else {
             throw SettingsError(
-                name: Keys.retryTiers.name, problem: "names a tier that does not exist", hint: "See topology/topology.yaml.")
+                name: Keys.retryTiers.name, problem: "names a tier that does not exist",
+                hint: "See topology/topology.yaml.")
         }
-        return WorkerConfiguration(
-            role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())", version: Version.text,
+        var configuration = WorkerConfiguration(
+            role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())",
+            version: Version.text,
             concurrency: try concurrency ?? kit.settings.value(Keys.concurrency),
             // Bookings in one transaction would hold each other's crews locked.
             batchSize: role == .scheduling ? 1 : try kit.settings.value(Keys.batch),
             handlerTimeout: try kit.settings.value(Keys.handlerTimeout),
             drainDeadline: try kit.settings.value(Keys.drainTimeout), retryPolicy: policy)
+        // Queues for emergencies have the short tiers only.
+        let urgent = RetryPolicy(tiers: RetryPolicy.urgentTiers, maxAttempts: policy.maxAttempts)
+        let shortTiers = tiers.filter { RetryPolicy.urgentTiers.map(\.name).contains($0) }
+        for queue in Self.queues(of: role) where queue.hasSuffix(".urgent") {
+            configuration.retryPolicies[queue] = urgent.restricted(to: shortTiers.joined(separator: ",")) ?? urgent
+        }
+        return configuration
     }
 
     private func notificationHandler(_ kit: ProcessKit) throws -> NotificationHandler {
@@ -128,9 +143,12 @@ struct WorkerCommand: AsyncParsableCommand {
         let composer = MailComposer(
             templates: try MailTemplates(officePhone: settings.value(Keys.officePhone)),
             from: try MailAddress.read(settings.value(Keys.mailFrom), key: Keys.mailFrom.name),
-            replyTo: try settings.optional(Keys.mailReplyTo).map { try MailAddress.read($0, key: Keys.mailReplyTo.name) })
+            replyTo: try settings.optional(Keys.mailReplyTo).map {
+                try MailAddress.read($0, key: Keys.mailReplyTo.name)
+            })
         return NotificationHandler(
-            planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer, smtp: smtp,
+            planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer,
+            smtp: smtp,
             journal: try SendJournal(folder: settings.value(Keys.stateDirectory)),
             policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend)
     }

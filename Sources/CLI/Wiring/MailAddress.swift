@@ -14,7 +14,8 @@ enum MailAddress {
         do {
             return try Mailbox(name: name?.isEmpty == false ? name : nil, address: String(address))
         } catch {
-            throw SettingsError(name: key, problem: "is not a mail address", hint: "Such as Neff Paving <office@example.com>.")
+            throw SettingsError(
+                name: key, problem: "is not a mail address", hint: "Such as Neff Paving <office@example.com>.")
         }
     }
 }

@@ -1,3 +1,4 @@
+import AMQP
 import Settings
 import Topology
 import Transport

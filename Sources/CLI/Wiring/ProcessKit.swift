@@ -1,12 +1,12 @@
 import AMQP
 import Foundation
 import Logging
-import Metrics
-import Postgres
 import Persistence
+import Postgres
 import ServiceLifecycle
 import Settings
 import Telemetry
+import UnixSignals
 
 /// What every long-running process has: logger, metrics, database, broker, admin endpoint, and a polite end.
 struct ProcessKit {
@@ -23,10 +23,9 @@ struct ProcessKit {
         settings = try Settings.load()
         self.role = role
         try SampleCredentials.refuse(in: settings)
-        logger = try settings.logger("neff.\(role)")
+        metrics = Telemetry.bootstrap(logLevel: try settings.logLevel())
+        logger = Logger(label: "neff.\(role)")
         id = "\(role)@\(ProcessInfo.processInfo.hostName):\(getpid())"
-        metrics = MetricsRegistry()
-        MetricsSystem.bootstrap(metrics)
         pool = PostgresPool(
             configuration: try PostgresConfiguration(
                 url: settings.value(Keys.databaseURL), applicationName: "neff-\(role)"),
@@ -36,15 +35,19 @@ struct ProcessKit {
     func publisher(window: Int? = nil) throws -> Publisher {
         Publisher(
             configuration: try Broker.configuration(settings, purpose: "\(role)-publish"),
-            window: try window ?? settings.value(Keys.publishWindow), confirmTimeout: try settings.value(Keys.confirmTimeout),
+            window: try window ?? settings.value(Keys.publishWindow),
+            confirmTimeout: try settings.value(Keys.confirmTimeout),
             logger: logger)
     }
 
-    func consumer(of queues: [String]) throws -> Consumer {
-        let prefetch = try settings.value(Keys.prefetch)
+    /// - Parameter prefetch: nil takes the setting.
+    func consumer(of queues: [String], prefetch: Int?) throws -> Consumer {
+        let prefetch = try prefetch ?? settings.value(Keys.prefetch)
         return Consumer(
             configuration: try Broker.configuration(settings, purpose: "\(role)-consume"),
-            subscriptions: queues.map { Subscription(queue: $0, prefetch: UInt16(prefetch)) }, logger: logger)
+            subscriptions: queues.map { Subscription(queue: $0, prefetch: UInt16(prefetch)) },
+            // The worker has settled or given back everything by its own deadline; this is for what it could not.
+            drainTimeout: .seconds(2), logger: logger)
     }
 
     /// Checks that the schema fits.
@@ -54,7 +57,8 @@ struct ProcessKit {
 
     /// Checks that the broker lets us in, and that the queues are there.
     func requireBroker(queues: [String] = []) async throws {
-        let connection = try await Connection.open(Broker.configuration(settings, purpose: "\(role)-check"), logger: logger)
+        let connection = try await Connection.open(
+            Broker.configuration(settings, purpose: "\(role)-check"), logger: logger)
         do {
             for queue in queues { _ = try await connection.checkQueue(queue) }
         } catch {
@@ -65,7 +69,9 @@ struct ProcessKit {
     }
 
     /// Answers for `/readyz`.
-    func readiness(of connections: [(name: String, state: @Sendable () -> ConnectionState)]) -> @Sendable () async -> [Readiness] {
+    func readiness(of connections: [(name: String, state: @Sendable () -> ConnectionState)])
+        -> @Sendable () async -> [Readiness]
+    {
         let pool = pool
         return {
             var answers: [Readiness] = []
@@ -87,7 +93,8 @@ struct ProcessKit {
         let address = try settings.value(Keys.adminAddress)
         guard let adminAddress = AdminAddress(address.description) else {
             throw SettingsError(
-                name: Keys.adminAddress.name, problem: "must be an IPv4 address and a port", hint: "Such as 127.0.0.1:9464.")
+                name: Keys.adminAddress.name, problem: "must be an IPv4 address and a port",
+                hint: "Such as 127.0.0.1:9464.")
         }
         return AdminServer(
             address: adminAddress, logger: logger, readiness: readiness,

@@ -14,14 +14,14 @@ struct QueueDepth: Encodable, Sendable {
     private struct Report: Decodable {
         struct Statistics: Decodable {
             struct Rate: Decodable { let rate: Double }
-            let publish_details: Rate?
-            let deliver_get_details: Rate?
+            let publishDetails: Rate?
+            let deliverGetDetails: Rate?
         }
         let name: String
-        let messages_ready: Int?
-        let messages_unacknowledged: Int?
+        let messagesReady: Int?
+        let messagesUnacknowledged: Int?
         let consumers: Int?
-        let message_stats: Statistics?
+        let messageStats: Statistics?
     }
 
     /// Every queue of a virtual host, by name.
@@ -53,12 +53,14 @@ struct QueueDepth: Encodable, Sendable {
         case 404: throw Failure(.configuration, "the virtual host \(virtualHost) does not exist")
         default: throw Failure(.unavailable, "the management API answered \(response.status)")
         }
-        return try JSONDecoder().decode([Report].self, from: Data(response.body)).map { report in
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode([Report].self, from: Data(response.body)).map { report in
             QueueDepth(
-                name: report.name, ready: report.messages_ready ?? 0,
-                unacknowledged: report.messages_unacknowledged ?? 0,
-                consumers: report.consumers ?? 0, publishRate: report.message_stats?.publish_details?.rate ?? 0,
-                deliverRate: report.message_stats?.deliver_get_details?.rate ?? 0)
+                name: report.name, ready: report.messagesReady ?? 0,
+                unacknowledged: report.messagesUnacknowledged ?? 0,
+                consumers: report.consumers ?? 0, publishRate: report.messageStats?.publishDetails?.rate ?? 0,
+                deliverRate: report.messageStats?.deliverGetDetails?.rate ?? 0)
         }.sorted { $0.name < $1.name }
     }
 }

@@ -16,5 +16,10 @@ enum SampleCredentials {
             throw Failure(
                 .configuration, "\(key.name) holds a sample credential, which production refuses. Set a real one.")
         }
+        if let mail = try settings.optional(Keys.smtpURL), mail.contains("starttls=none") {
+            throw Failure(
+                .configuration,
+                "\(Keys.smtpURL.name) sends mail unencrypted, which production refuses. Remove starttls=none.")
+        }
     }
 }

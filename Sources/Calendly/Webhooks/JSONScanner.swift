@@ -2,6 +2,8 @@
 ///
 /// The ingress has to know of every webhook that it is JSON, and three short strings in it. A full decoder would build the
 /// rest too, only to throw it away. Input is untrusted: nesting is limited, and nothing recurses without that limit.
+///
+/// The bytes are an argument of each call and not a member, since a `Span` costs no reference counting but cannot be stored.
 struct JSONScanner {
     /// Deeper text is refused. Calendly's goes about six levels deep.
     static let maxDepth = 64
@@ -11,223 +13,241 @@ struct JSONScanner {
         var offset: Int
     }
 
-    private let bytes: [UInt8]
-    private var position = 0
-    private var depth = 0
-
-    init(_ bytes: [UInt8]) {
-        self.bytes = bytes
+    /// A string in the text that has been passed over.
+    struct Token {
+        /// What lies between the quotes.
+        var range: Range<Int>
+        var hasEscapes: Bool
     }
 
-    var failure: SyntaxError { SyntaxError(offset: position) }
+    private var position = 0
+    private var depth = 0
+    /// Whether the last thing read opened the object that `nextKey` reads from.
+    private var isAtFirstKey = false
+
+    init() {}
+
+    private var failure: SyntaxError { SyntaxError(offset: position) }
 
     /// The first byte of the next value; nil at the end of the text.
-    mutating func peek() -> UInt8? {
-        skipSpace()
-        return position < bytes.count ? bytes[position] : nil
+    mutating func peek(in bytes: Span<UInt8>) -> UInt8? {
+        while position < bytes.count {
+            let byte = bytes[position]
+            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return byte }
+            position += 1
+        }
+        return nil
     }
 
     /// Fails unless nothing but space is left.
-    mutating func finish() throws(SyntaxError) {
-        guard peek() == nil else { throw failure }
+    mutating func finish(in bytes: Span<UInt8>) throws(SyntaxError) {
+        guard peek(in: bytes) == nil else { throw failure }
     }
 
-    /// Reads an object, and hands every key to `member`, which has to read or skip the value.
-    mutating func readObject(
-        _ member: (_ key: String, _ scanner: inout JSONScanner) throws(SyntaxError) -> Void
-    ) throws(SyntaxError) {
-        try open(UInt8(ascii: "{"))
-        if try !closes(UInt8(ascii: "}")) {
-            repeat {
-                guard peek() == UInt8(ascii: "\"") else { throw failure }
-                let key = try readString()
-                try expect(UInt8(ascii: ":"))
-                try member(key, &self)
-            } while try continues(until: UInt8(ascii: "}"))
-        }
-        depth -= 1
+    // MARK: - Objects
+
+    /// Steps into an object. Call `nextKey` then, and read or skip the value after each key, until it gives nil.
+    mutating func enterObject(in bytes: Span<UInt8>) throws(SyntaxError) {
+        try open("{", in: bytes)
+        isAtFirstKey = true
     }
 
-    /// Reads a string; any other value is skipped and gives nil.
-    mutating func readStringOrSkip() throws(SyntaxError) -> String? {
-        guard peek() == UInt8(ascii: "\"") else {
-            try skipValue()
+    /// The next key of the object that was entered; nil once its end has been passed.
+    mutating func nextKey(in bytes: Span<UInt8>) throws(SyntaxError) -> Token? {
+        if isAtFirstKey {
+            isAtFirstKey = false
+            if take("}", in: bytes) {
+                depth -= 1
+                return nil
+            }
+        } else if try !continues(until: "}", in: bytes) {
             return nil
         }
-        return try readString()
+        return try key(in: bytes)
+    }
+
+    /// Whether a key or string spells a text.
+    @inline(__always) static func matches(_ token: Token, _ text: String, in bytes: Span<UInt8>) -> Bool {
+        if token.hasEscapes { return string(token, in: bytes) == text }
+        guard token.range.count == text.utf8.count else { return false }
+        var index = token.range.lowerBound
+        for byte in text.utf8 {
+            guard bytes[index] == byte else { return false }
+            index += 1
+        }
+        return true
+    }
+
+    private mutating func key(in bytes: Span<UInt8>) throws(SyntaxError) -> Token {
+        guard peek(in: bytes) == UInt8(ascii: "\"") else { throw failure }
+        let key = try skipString(in: bytes)
+        guard take(":", in: bytes) else { throw failure }
+        return key
+    }
+
+    // MARK: - Values
+
+    /// Reads a string; any other value is skipped and gives nil.
+    mutating func readStringOrSkip(in bytes: Span<UInt8>) throws(SyntaxError) -> String? {
+        guard peek(in: bytes) == UInt8(ascii: "\"") else {
+            try skipValue(in: bytes)
+            return nil
+        }
+        return Self.string(try skipString(in: bytes), in: bytes)
     }
 
     /// Checks one value of any kind and passes over it.
-    mutating func skipValue() throws(SyntaxError) {
-        switch peek() {
+    mutating func skipValue(in bytes: Span<UInt8>) throws(SyntaxError) {
+        switch peek(in: bytes) {
         case UInt8(ascii: "{"):
-            try open(UInt8(ascii: "{"))
-            if try !closes(UInt8(ascii: "}")) {
-                repeat {
-                    guard peek() == UInt8(ascii: "\"") else { throw failure }
-                    _ = try skipString()
-                    try expect(UInt8(ascii: ":"))
-                    try skipValue()
-                } while try continues(until: UInt8(ascii: "}"))
+            try open("{", in: bytes)
+            if take("}", in: bytes) {
+                depth -= 1
+                return
             }
-            depth -= 1
+            repeat {
+                _ = try key(in: bytes)
+                try skipValue(in: bytes)
+            } while try continues(until: "}", in: bytes)
         case UInt8(ascii: "["):
-            try open(UInt8(ascii: "["))
-            if try !closes(UInt8(ascii: "]")) {
-                repeat { try skipValue() } while try continues(until: UInt8(ascii: "]"))
+            try open("[", in: bytes)
+            if take("]", in: bytes) {
+                depth -= 1
+                return
             }
-            depth -= 1
-        case UInt8(ascii: "\""): _ = try skipString()
-        case UInt8(ascii: "t"): try literal("true")
-        case UInt8(ascii: "f"): try literal("false")
-        case UInt8(ascii: "n"): try literal("null")
-        default: try skipNumber()
+            repeat { try skipValue(in: bytes) } while try continues(until: "]", in: bytes)
+        case UInt8(ascii: "\""): _ = try skipString(in: bytes)
+        case UInt8(ascii: "t"): try literal("rue", in: bytes)
+        case UInt8(ascii: "f"): try literal("alse", in: bytes)
+        case UInt8(ascii: "n"): try literal("ull", in: bytes)
+        default: try skipNumber(in: bytes)
         }
     }
 
     // MARK: - Structure
 
-    private mutating func skipSpace() {
-        while position < bytes.count {
-            switch bytes[position] {
-            case 0x20, 0x0A, 0x0D, 0x09: position += 1
-            default: return
-            }
-        }
-    }
-
-    private mutating func expect(_ byte: UInt8) throws(SyntaxError) {
-        guard peek() == byte else { throw failure }
-        position += 1
-    }
-
-    private mutating func open(_ bracket: UInt8) throws(SyntaxError) {
-        guard depth < Self.maxDepth else { throw failure }
-        try expect(bracket)
-        depth += 1
-    }
-
-    private mutating func closes(_ bracket: UInt8) throws(SyntaxError) -> Bool {
-        guard peek() == bracket else { return false }
+    /// Passes over a mark, if it is the next thing.
+    private mutating func take(_ mark: Unicode.Scalar, in bytes: Span<UInt8>) -> Bool {
+        guard peek(in: bytes) == UInt8(ascii: mark) else { return false }
         position += 1
         return true
     }
 
+    private mutating func open(_ bracket: Unicode.Scalar, in bytes: Span<UInt8>) throws(SyntaxError) {
+        guard depth < Self.maxDepth, take(bracket, in: bytes) else { throw failure }
+        depth += 1
+    }
+
     /// After an element: true for a comma, false for the closing bracket.
-    private mutating func continues(until bracket: UInt8) throws(SyntaxError) -> Bool {
-        switch peek() {
-        case UInt8(ascii: ","):
-            position += 1
-            return true
-        case bracket:
-            position += 1
-            return false
-        default: throw failure
-        }
+    private mutating func continues(
+        until bracket: Unicode.Scalar, in bytes: Span<UInt8>
+    ) throws(SyntaxError) -> Bool {
+        if take(",", in: bytes) { return true }
+        guard take(bracket, in: bytes) else { throw failure }
+        depth -= 1
+        return false
     }
 
     // MARK: - Scalars
 
-    private mutating func literal(_ word: StaticString) throws(SyntaxError) {
-        for expected in word.description.utf8 {
+    /// - Parameter rest: the word without its first letter, which has been seen.
+    private mutating func literal(_ rest: String, in bytes: Span<UInt8>) throws(SyntaxError) {
+        position += 1
+        for expected in rest.utf8 {
             guard position < bytes.count, bytes[position] == expected else { throw failure }
             position += 1
         }
     }
 
-    private mutating func digits() -> Int {
-        let start = position
-        while position < bytes.count, (48...57).contains(bytes[position]) { position += 1 }
-        return position - start
-    }
-
-    private mutating func take(_ choices: UInt8...) -> Bool {
-        guard position < bytes.count, choices.contains(bytes[position]) else { return false }
-        position += 1
-        return true
-    }
-
-    private mutating func skipNumber() throws(SyntaxError) {
-        _ = take(UInt8(ascii: "-"))
+    private mutating func skipNumber(in bytes: Span<UInt8>) throws(SyntaxError) {
+        func next() -> UInt8? { position < bytes.count ? bytes[position] : nil }
+        func skipDigits() throws(SyntaxError) {
+            let start = position
+            while let byte = next(), byte >= 48, byte <= 57 { position += 1 }
+            guard position > start else { throw failure }
+        }
+        if next() == UInt8(ascii: "-") { position += 1 }
         // A leading zero stands alone.
-        if !take(UInt8(ascii: "0")) {
-            guard digits() > 0 else { throw failure }
+        if next() == UInt8(ascii: "0") { position += 1 } else { try skipDigits() }
+        if next() == UInt8(ascii: ".") {
+            position += 1
+            try skipDigits()
         }
-        if take(UInt8(ascii: ".")) {
-            guard digits() > 0 else { throw failure }
-        }
-        if take(UInt8(ascii: "e"), UInt8(ascii: "E")) {
-            _ = take(UInt8(ascii: "+"), UInt8(ascii: "-"))
-            guard digits() > 0 else { throw failure }
+        if next() == UInt8(ascii: "e") || next() == UInt8(ascii: "E") {
+            position += 1
+            if next() == UInt8(ascii: "+") || next() == UInt8(ascii: "-") { position += 1 }
+            try skipDigits()
         }
     }
 
-    /// Passes over a string and tells whether it has escapes.
-    private mutating func skipString() throws(SyntaxError) -> Bool {
-        position += 1
+    /// Passes over a string whose opening quote is the next byte.
+    private mutating func skipString(in bytes: Span<UInt8>) throws(SyntaxError) -> Token {
+        var index = position + 1
+        let start = index
         var hasEscapes = false
-        while position < bytes.count {
-            switch bytes[position] {
-            case UInt8(ascii: "\""):
-                position += 1
-                return hasEscapes
-            case UInt8(ascii: "\\"):
-                hasEscapes = true
-                position += 1
-                guard position < bytes.count else { throw failure }
-                if bytes[position] == UInt8(ascii: "u") {
-                    position += 1
-                    for _ in 0..<4 {
-                        guard position < bytes.count, Self.hexDigit(bytes[position]) != nil else { throw failure }
-                        position += 1
-                    }
-                } else {
-                    guard Self.simpleEscape(bytes[position]) != nil else { throw failure }
-                    position += 1
-                }
-            case 0..<0x20: throw failure
-            default: position += 1
-            }
-        }
-        throw failure
-    }
-
-    private mutating func readString() throws(SyntaxError) -> String {
-        let start = position + 1
-        let hasEscapes = try skipString()
-        let raw = bytes[start..<position - 1]
-        guard hasEscapes else { return String(decoding: raw, as: UTF8.self) }
-        return Self.unescaped(raw)
-    }
-
-    /// - Parameter raw: the inside of a string that `skipString` has passed over.
-    private static func unescaped(_ raw: ArraySlice<UInt8>) -> String {
-        // UTF-16, because that is what `\u` escapes spell; a lone surrogate becomes U+FFFD.
-        var units: [UInt16] = []
-        var plain: [UInt8] = []
-        func flush() {
-            units.append(contentsOf: String(decoding: plain, as: UTF8.self).utf16)
-            plain.removeAll()
-        }
-        var index = raw.startIndex
-        while index < raw.endIndex {
-            guard raw[index] == UInt8(ascii: "\\") else {
-                plain.append(raw[index])
+        // The position is only needed when the string ends or is broken.
+        defer { position = index }
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte == UInt8(ascii: "\"") {
                 index += 1
-                continue
+                return Token(range: start..<index - 1, hasEscapes: hasEscapes)
             }
-            flush()
-            if raw[index + 1] == UInt8(ascii: "u") {
-                let unit = raw[index + 2..<index + 6].reduce(UInt16(0)) { $0 << 4 | UInt16(hexDigit($1) ?? 0) }
-                units.append(unit)
-                index += 6
-            } else {
-                units.append(UInt16(simpleEscape(raw[index + 1]) ?? 0))
+            guard byte >= 0x20 else { throw SyntaxError(offset: index) }
+            index += 1
+            guard byte == UInt8(ascii: "\\") else { continue }
+            hasEscapes = true
+            guard index < bytes.count else { break }
+            if bytes[index] == UInt8(ascii: "u") {
+                for _ in 0..<4 {
+                    index += 1
+                    guard index < bytes.count, Self.hexDigit(bytes[index]) != nil else {
+                        throw SyntaxError(offset: index)
+                    }
+                }
+            } else if Self.simpleEscape(bytes[index]) == nil {
+                throw SyntaxError(offset: index)
+            }
+            index += 1
+        }
+        throw SyntaxError(offset: bytes.count)
+    }
+
+    /// The text that a token spells. A lone surrogate, which `\u` can spell and UTF-8 cannot, becomes U+FFFD.
+    static func string(_ token: Token, in bytes: Span<UInt8>) -> String {
+        if !token.hasEscapes, let text = try? UTF8Span(validating: bytes.extracting(token.range)) {
+            return String(copying: text)
+        }
+        var text: [UInt8] = []
+        text.reserveCapacity(token.range.count)
+        var index = token.range.lowerBound
+        while index < token.range.upperBound {
+            if bytes[index] != UInt8(ascii: "\\") {
+                text.append(bytes[index])
+                index += 1
+            } else if bytes[index + 1] != UInt8(ascii: "u") {
+                text.append(simpleEscape(bytes[index + 1]) ?? 0)
                 index += 2
+            } else {
+                var units = [unit(at: index + 2, in: bytes)]
+                index += 6
+                if UTF16.isLeadSurrogate(units[0]), index + 6 <= token.range.upperBound,
+                    bytes[index] == UInt8(ascii: "\\"), bytes[index + 1] == UInt8(ascii: "u")
+                {
+                    units.append(unit(at: index + 2, in: bytes))
+                    index += 6
+                }
+                text.append(contentsOf: String(decoding: units, as: UTF16.self).utf8)
             }
         }
-        flush()
-        return String(decoding: units, as: UTF16.self)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Four hexadecimal digits.
+    private static func unit(at index: Int, in bytes: Span<UInt8>) -> UInt16 {
+        var unit: UInt16 = 0
+        for digit in index..<index + 4 { unit = unit << 4 | UInt16(hexDigit(bytes[digit]) ?? 0) }
+        return unit
     }
 
     private static func hexDigit(_ byte: UInt8) -> UInt8? {

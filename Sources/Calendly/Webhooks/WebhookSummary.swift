@@ -36,12 +36,17 @@ package struct WebhookSummary: Hashable, Sendable {
     /// Reads a body in one pass, without building what it does not need.
     package static func parse(_ body: [UInt8]) throws(ParseError) -> WebhookSummary {
         guard String(validating: body, as: UTF8.self) != nil else { throw .notJSON(offset: 0) }
+        let bytes = body.span
         var fields = Fields()
-        var scanner = JSONScanner(body)
-        let isObject = scanner.peek() == UInt8(ascii: "{")
+        var scanner = JSONScanner()
+        let isObject = scanner.peek(in: bytes) == UInt8(ascii: "{")
         do {
-            if isObject { try fields.readEnvelope(from: &scanner) } else { try scanner.skipValue() }
-            try scanner.finish()
+            if isObject {
+                try fields.readEnvelope(with: &scanner, in: bytes)
+            } else {
+                try scanner.skipValue(in: bytes)
+            }
+            try scanner.finish(in: bytes)
         } catch {
             throw .notJSON(offset: error.offset)
         }
@@ -76,32 +81,46 @@ package struct WebhookSummary: Hashable, Sendable {
         var uri: String?
         var noShow: String?
 
-        mutating func readEnvelope(from scanner: inout JSONScanner) throws(JSONScanner.SyntaxError) {
-            var fields = Fields()
-            try scanner.readObject { (key, scanner) throws(JSONScanner.SyntaxError) in
-                switch key {
-                case "event": fields.event = try scanner.readStringOrSkip()
-                case "created_at": fields.createdAt = try scanner.readStringOrSkip()
-                case "payload" where scanner.peek() == UInt8(ascii: "{"):
-                    try scanner.readObject { (key, scanner) throws(JSONScanner.SyntaxError) in
-                        switch key {
-                        case "uri": fields.uri = try scanner.readStringOrSkip()
-                        case "no_show" where scanner.peek() == UInt8(ascii: "{"):
-                            try scanner.readObject { (key, scanner) throws(JSONScanner.SyntaxError) in
-                                if key == "uri" {
-                                    fields.noShow = try scanner.readStringOrSkip()
-                                } else {
-                                    try scanner.skipValue()
-                                }
-                            }
-                        default: try scanner.skipValue()
-                        }
-                    }
-                default: try scanner.skipValue()
+        mutating func readEnvelope(
+            with scanner: inout JSONScanner, in bytes: Span<UInt8>
+        ) throws(JSONScanner.SyntaxError) {
+            try scanner.enterObject(in: bytes)
+            while let key = try scanner.nextKey(in: bytes) {
+                if JSONScanner.matches(key, "event", in: bytes) {
+                    event = try scanner.readStringOrSkip(in: bytes)
+                } else if JSONScanner.matches(key, "created_at", in: bytes) {
+                    createdAt = try scanner.readStringOrSkip(in: bytes)
+                } else if JSONScanner.matches(key, "payload", in: bytes), scanner.peek(in: bytes) == Self.brace {
+                    try readPayload(with: &scanner, in: bytes)
+                } else {
+                    try scanner.skipValue(in: bytes)
                 }
             }
-            self = fields
         }
+
+        private mutating func readPayload(
+            with scanner: inout JSONScanner, in bytes: Span<UInt8>
+        ) throws(JSONScanner.SyntaxError) {
+            try scanner.enterObject(in: bytes)
+            while let key = try scanner.nextKey(in: bytes) {
+                if JSONScanner.matches(key, "uri", in: bytes) {
+                    uri = try scanner.readStringOrSkip(in: bytes)
+                } else if JSONScanner.matches(key, "no_show", in: bytes), scanner.peek(in: bytes) == Self.brace {
+                    try scanner.enterObject(in: bytes)
+                    while let key = try scanner.nextKey(in: bytes) {
+                        if JSONScanner.matches(key, "uri", in: bytes) {
+                            noShow = try scanner.readStringOrSkip(in: bytes)
+                        } else {
+                            try scanner.skipValue(in: bytes)
+                        }
+                    }
+                } else {
+                    try scanner.skipValue(in: bytes)
+                }
+            }
+        }
+
+        private static let brace = UInt8(ascii: "{")
     }
 }
 

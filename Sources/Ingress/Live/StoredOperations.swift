@@ -6,13 +6,17 @@ package import Postgres
 /// Operations as they are in the database.
 package struct StoredOperations: OperationStore {
     private let pool: PostgresPool
+    private let onSpooled: @Sendable () -> Void
 
-    package init(pool: PostgresPool) {
+    /// - Parameter onSpooled: called when a command went to the spool, such as to wake the relay.
+    package init(pool: PostgresPool, onSpooled: @escaping @Sendable () -> Void = {}) {
         self.pool = pool
+        self.onSpooled = onSpooled
     }
 
     package func begin(_ operation: Operation, spooling message: OutgoingMessage?) async throws -> Operation? {
         guard let message else { return try await Operations.insertPending(operation, in: pool) }
+        defer { onSpooled() }
         return try await SpooledOperations.begin(operation, spooling: message, in: pool)
     }
 

@@ -39,13 +39,11 @@ where State.RawValue == String {
                     reject(name, "range", "must be within 1 to 200")
                 }
             case "state":
-                for word in value.split(separator: ",", omittingEmptySubsequences: false) {
-                    if let state = State(rawValue: String(word)) {
-                        states.insert(state)
-                    } else {
-                        let words = State.allCases.map(\.rawValue).joined(separator: ", ")
-                        reject(name, "choice", "must be one or more, separated by commas, of \(words)")
-                    }
+                let words = value.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+                states = Set(words.compactMap(State.init(rawValue:)))
+                if !words.allSatisfy({ State(rawValue: $0) != nil }) {
+                    let known = State.allCases.map(\.rawValue).joined(separator: ", ")
+                    reject(name, "choice", "must be one or more, separated by commas, of \(known)")
                 }
             case "from", "to":
                 guard let instant = InstantText.parse(value) else {

@@ -24,7 +24,8 @@ struct BodyReader {
     /// - Throws: what the connection throws, above all if it ends before the body does.
     mutating func read(_ headers: HTTPFields) async throws -> Bool {
         guard mayRead(headers) else { return false }
-        if let length = headers[.contentLength].flatMap({ Int($0) }) { bytes.reserveCapacity(length) }
+        // Not the whole announced length: announcing costs nothing.
+        bytes.reserveCapacity(min(headers[.contentLength].flatMap { Int($0) } ?? 0, 64 << 10))
         while let part = try await parts.next() {
             guard bytes.count + part.readableBytes <= limit else {
                 bytes = []

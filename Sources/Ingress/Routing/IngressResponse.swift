@@ -14,7 +14,8 @@ struct IngressResponse: Sendable {
     }
 
     /// JSON that is ready.
-    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]) -> IngressResponse {
+    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]) -> IngressResponse
+    {
         var headers = headers
         headers[.contentType] = "application/json"
         return IngressResponse(status: status, headers: headers, body: ByteBuffer(bytes: bytes))

@@ -44,7 +44,8 @@ struct Responder: Sendable {
         }
         var incoming = IngressRequest(
             method: request.head.method, path: path, query: query, headers: request.headers, body: [],
-            pathParameter: String(parameter), requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
+            pathParameter: String(parameter),
+            requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
             receivedAt: receivedAt)
 
         var body = BodyReader(request.body, limit: limit)
@@ -115,7 +116,7 @@ struct Responder: Sendable {
         let metadata: Logger.Metadata = [
             "http.request_id": "\(request.requestID)", "http.path": "\(request.path)", "error": "\(error)",
         ]
-        if let error = error as? PostgresError, error.isRetriable || error.code == .closed {
+        if let error = error as? PostgresError, Self.meansThatTheDatabaseIsAway(error) {
             metrics.unavailable()
             logger.warning("the database is needed and away", metadata: metadata)
             return .unavailable("The database cannot be reached at the moment.")
@@ -125,6 +126,14 @@ struct Responder: Sendable {
         }
         logger.error("request failed", metadata: metadata)
         return ProblemResponse(.internalError)
+    }
+
+    /// Whether the same request may do better later. A commit of unknown outcome is one, thanks to idempotency keys.
+    private static func meansThatTheDatabaseIsAway(_ error: PostgresError) -> Bool {
+        let codes: Set<PostgresError.Code> = [
+            .connectionFailed, .connectionLost, .authenticationFailed, .tlsFailed, .timeout, .poolTimeout, .closed,
+        ]
+        return error.isRetriable || error.isCommitUnknown || codes.contains(error.code)
     }
 
     private func render(_ problem: ProblemResponse, _ request: IngressRequest) -> IngressResponse {

@@ -69,7 +69,8 @@ struct StaffAPI: Sendable {
     }
 
     func getOperation(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        guard let id = OperationID(rawValue: request.pathParameter), let operation = try await operations.find(id) else {
+        guard let id = OperationID(rawValue: request.pathParameter), let operation = try await operations.find(id)
+        else {
             throw ProblemResponse(Problem.notFound("operation"))
         }
         return .json(try OperationAnswer.document(operation, request: request))

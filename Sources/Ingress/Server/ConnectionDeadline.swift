@@ -24,7 +24,8 @@ struct ConnectionDeadline {
     private let limits: Limits
     /// Nil while the next step is ours.
     private(set) var instant: NIODeadline?
-    private var isReading = false
+    /// Whether a body is on its way to us.
+    private(set) var isReading = false
     /// Requests whose header was read and whose answer has not been taken by the peer.
     private var unanswered = 0
     private var isBroken = false

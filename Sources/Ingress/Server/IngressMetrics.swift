@@ -54,7 +54,7 @@ struct IngressMetrics: Sendable {
 }
 
 /// What the ingress counts of every request: `http.requests` (route, status) and `http.request.duration` (route), from the
-/// complete header to the finished answer.
+/// complete header until the answer is ready.
 final class RouteMetrics: Sendable {
     /// The route of requests that match none, so that scanners cannot make labels.
     static let unmatched = "unmatched"
@@ -72,7 +72,9 @@ final class RouteMetrics: Sendable {
     init(_ routes: [Route], factory: any MetricsFactory) {
         self.factory = factory
         self.routes = routes.map { "\($0.method.rawValue) \($0.template)" } + [Self.unmatched]
-        durations = self.routes.map { Timer(label: "http.request.duration", dimensions: [("route", $0)], factory: factory) }
+        durations = self.routes.map {
+            Timer(label: "http.request.duration", dimensions: [("route", $0)], factory: factory)
+        }
     }
 
     /// - Parameter route: its index; nil if none matched.

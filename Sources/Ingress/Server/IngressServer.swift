@@ -61,46 +61,44 @@ package final class IngressServer: Service {
     /// - Throws: `IngressError` if it cannot listen.
     package func run() async throws {
         defer { listening.fail() }
-        let group = MultiThreadedEventLoopGroup(
-            numberOfThreads: configuration.eventLoopThreads ?? System.coreCount)
-        do {
-            try await serve(on: group)
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try await group.shutdownGracefully()
-    }
-
-    private func serve(on group: MultiThreadedEventLoopGroup) async throws {
-        let server = try makeServer(on: group)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
+        let server = try makeServer(on: EventLoops.group(threads: configuration.eventLoopThreads))
+        try await withThrowingTaskGroup(of: Ending.self) { tasks in
             tasks.addTask { [self] in
-                do {
-                    try await server.run()
-                } catch let error as IOError {
-                    throw IngressError(
-                        .cannotListen,
-                        "cannot listen on \(configuration.address): \(error). Is the port taken, or below 1024?")
-                } catch let error as SocketAddressError {
-                    throw IngressError(.cannotListen, "cannot listen on \(configuration.address): \(error)")
-                }
+                try await serve(server)
+                return .served
             }
-            // Not a child: it is to end after the last request, which may be cut off, and says nothing by ending itself.
-            let listener = Task { [waiters, dependencies] in await waiters.listen(to: dependencies.operations) }
-            defer { listener.cancel() }
             tasks.addTask { [self] in
                 try await gracefulShutdown()
                 waiters.close()
                 try await Task.sleep(for: configuration.shutdownDeadline)
                 logger.warning("requests are cut off, because the shutdown deadline has passed")
+                return .deadline
             }
-            // Whichever ends first, the server or its deadline, ends the other.
-            try await tasks.next()
+            tasks.addTask { [self] in
+                await waiters.listen(to: dependencies.operations)
+                return .deaf
+            }
+            // Nobody listening is no reason to stop: those who wait look for themselves.
+            while try await tasks.next() == .deaf {}
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }
             }
+        }
+    }
+
+    private enum Ending {
+        case served, deadline, deaf
+    }
+
+    private func serve(_ server: any Service) async throws {
+        do {
+            try await server.run()
+        } catch let error as IOError {
+            throw IngressError(
+                .cannotListen, "cannot listen on \(configuration.address): \(error). Is the port taken, or below 1024?")
+        } catch let error as SocketAddressError {
+            throw IngressError(.cannotListen, "cannot listen on \(configuration.address): \(error)")
         }
     }
 

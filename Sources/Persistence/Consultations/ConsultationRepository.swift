@@ -45,7 +45,9 @@ package enum ConsultationRepository {
             owners(of: uris),
         ])[1]
         for _ in 0..<maxTries {
-            let owners = try found.map { try ($0.decode("uri", as: String.self), $0.decodeRaw("consultation_id", as: ConsultationID.self)) }
+            let owners = try found.map {
+                try ($0.decode("uri", as: String.self), $0.decodeRaw("consultation_id", as: ConsultationID.self))
+            }
             guard !owners.isEmpty else { return LockedChains(invitees: [], owners: [:], consultations: []) }
             do {
                 return try await transaction.savepoint { inner in

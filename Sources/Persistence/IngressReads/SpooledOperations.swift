@@ -13,49 +13,33 @@ package enum SpooledOperations {
     package static func begin(
         _ operation: Operation, spooling message: OutgoingMessage, in pool: PostgresPool
     ) async throws -> Operation? {
-        if let earlier = try await Operations.find(operation.id, in: pool),
-            earlier.status != .pending || earlier.requestHash != operation.requestHash
-        {
-            return earlier
+        let isNew = try await pool.withTransaction { transaction in
+            let inserted = try await transaction.query(
+                """
+                insert into operations (id, principal, route, idempotency_key, request_hash, message_id, created_at)
+                values (\(operation.id.rawValue), \(operation.principal), \(operation.route),
+                    \(operation.idempotencyKey), \(operation.requestHash), \(operation.messageID),
+                    \(operation.createdAt))
+                on conflict do nothing returning id
+                """)
+            if inserted.isEmpty {
+                let pending = try await transaction.query(
+                    """
+                    select id from operations where id = \(operation.id.rawValue) and status = 'pending'
+                        and request_hash = \(operation.requestHash)
+                    """)
+                guard !pending.isEmpty else { return false }
+            }
+            try await Spool.insert(message, in: transaction)
+            return !inserted.isEmpty
         }
-        let results = try await pool.pipeline([
-            """
-            insert into operations (id, principal, route, idempotency_key, request_hash, message_id, created_at)
-            values (\(operation.id.rawValue), \(operation.principal), \(operation.route), \(operation.idempotencyKey),
-                \(operation.requestHash), \(operation.messageID), \(operation.createdAt))
-            on conflict on constraint operations_idempotency_once do nothing returning id
-            """,
-            insert(message, ifPending: operation.id, requestHash: operation.requestHash),
-        ])
-        return results[0].isEmpty ? try await Operations.find(operation.id, in: pool) : nil
+        return isNew ? nil : try await Operations.find(operation.id, in: pool)
     }
 
     /// Adds a message to the spool; the same message id a second time adds nothing.
     ///
     /// - Throws: `PostgresError`.
     package static func spool(_ message: OutgoingMessage, in pool: PostgresPool) async throws {
-        _ = try await pool.query(insert(message, where: "true"))
-    }
-
-    private static func insert(_ message: OutgoingMessage, ifPending id: OperationID, requestHash: String) -> SQL {
-        insert(
-            message,
-            where: """
-                exists (select from operations where id = \(id.rawValue) and status = 'pending'
-                    and request_hash = \(requestHash))
-                """)
-    }
-
-    private static func insert(_ message: OutgoingMessage, where condition: SQL) -> SQL {
-        let envelope = message.envelope
-        return """
-            insert into spool (message_id, exchange, routing_key, type, correlation_id, received_at, content_type,
-                trace_parent, signature, body)
-            select \(envelope.id), \(message.exchange.rawValue), \(message.routingKey), \(envelope.type.rawValue),
-                \(envelope.correlationID), \(envelope.receivedAt), \(envelope.contentType), \(envelope.traceParent),
-                \(envelope.signature?.rawValue), \(envelope.body)
-            where \(condition)
-            on conflict on constraint spool_message_once do nothing
-            """
+        try await Spool.insert(message, on: pool)
     }
 }

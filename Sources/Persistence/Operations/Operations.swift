@@ -82,12 +82,13 @@ package enum Operations {
     /// - Returns: nil if it is new, otherwise the operation that has the key; compare its `requestHash`.
     /// - Throws: `PostgresError`.
     package static func insertPending(_ operation: Operation, in pool: PostgresPool) async throws -> Operation? {
+        // Any conflict will do: the id follows from the key, and of two inserts at once either index may object first.
         let inserted = try await pool.query(
             """
             insert into operations (id, principal, route, idempotency_key, request_hash, message_id, created_at)
             values (\(operation.id.rawValue), \(operation.principal), \(operation.route), \(operation.idempotencyKey),
                 \(operation.requestHash), \(operation.messageID), \(operation.createdAt))
-            on conflict on constraint operations_idempotency_once do nothing returning id
+            on conflict do nothing returning id
             """)
         if !inserted.isEmpty { return nil }
         let found = try await pool.query(

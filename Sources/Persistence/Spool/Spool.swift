@@ -32,8 +32,8 @@ package enum Spool {
     ///
     /// - Returns: false if another relay has it.
     package static func lock(in transaction: Transaction) async throws -> Bool {
-        // Advisory locks are numbers; this one spells "spool".
-        let rows = try await transaction.query("select pg_try_advisory_xact_lock(0x73706f6f6c) as locked")
+        // Advisory locks are numbers; this one is "spool" in ASCII.
+        let rows = try await transaction.query("select pg_try_advisory_xact_lock(495807590252) as locked")
         return try rows[0].decode("locked")
     }
 

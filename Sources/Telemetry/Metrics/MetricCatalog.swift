@@ -15,7 +15,6 @@ package enum MetricCatalog {
             "worker.transaction.restarts", .counter, "Transactions run again in place, by SQLSTATE or cause."),
         MetricDescriptor("worker.in_flight", .gauge, "Deliveries taken and not yet settled."),
         MetricDescriptor("worker.suspects", .gauge, "Deliveries with crash evidence that wait for the single lane."),
-        MetricDescriptor("worker.paused", .gauge, "1 while a worker waits for PostgreSQL, otherwise 0."),
     ]
 
     static let relay: [MetricDescriptor] = [
@@ -34,25 +33,28 @@ package enum MetricCatalog {
 
     static let clients: [MetricDescriptor] = [
         MetricDescriptor("amqp.confirm.duration", .histogram, .seconds, "Time from publish to the broker's confirm."),
-        MetricDescriptor("amqp.publishes", .counter, "Publishes that ended, by outcome."),
-        MetricDescriptor("amqp.publishes.in_flight", .gauge, "Publishes that wait for their confirm."),
-        MetricDescriptor("amqp.deliveries", .counter, "Deliveries received, by queue."),
-        MetricDescriptor("amqp.connections.opened", .counter, "Connections that were established."),
-        MetricDescriptor("amqp.connections.lost", .counter, "Connections that broke."),
+        MetricDescriptor("amqp.publish", .counter, "Publishes that ended, by outcome."),
+        MetricDescriptor("amqp.deliveries", .counter, "Deliveries received."),
+        MetricDescriptor("amqp.settlements", .counter, "Deliveries settled, by kind."),
+        MetricDescriptor("amqp.reconnects", .counter, "Connections to the broker that were established again."),
+        MetricDescriptor("amqp.consumers.cancelled", .counter, "Subscriptions that the broker ended."),
         MetricDescriptor("db.pool.waiting", .gauge, "Tasks that wait for a database connection."),
-        MetricDescriptor("db.pool.connections", .gauge, "Open database connections, by state."),
-        MetricDescriptor("db.pool.wait", .histogram, .seconds, "Time that tasks waited for a database connection."),
         MetricDescriptor("db.pool.timeouts", .counter, "Waits for a database connection that were given up."),
-        MetricDescriptor("smtp.send.duration", .histogram, .seconds, "Time to hand a mail to the server."),
-        MetricDescriptor("smtp.sends", .counter, "Mails handed to the server, by outcome."),
+        MetricDescriptor("db.connect.failures", .counter, "Attempts to connect to the database that failed."),
+        MetricDescriptor("notifications.sent", .counter, "Notifications handed to the server, by template."),
+        MetricDescriptor(
+            "notifications.ambiguous", .counter, "Sends cut off while nobody could know the outcome."),
+        MetricDescriptor(
+            "notifications.journal_failures", .counter, "Checkpoints of a send that could not be written."),
     ]
 
     static let http: [MetricDescriptor] = [
-        MetricDescriptor("http.server.requests", .counter, "Requests answered, by method, route and status."),
-        MetricDescriptor(
-            "http.server.request.duration", .histogram, .seconds, "Time from request to answer, by route."),
-        MetricDescriptor("http.server.active_requests", .gauge, "Requests that are being answered."),
-        MetricDescriptor("webhook.deliveries", .counter, "Webhooks received, by verdict and where they were stored."),
+        MetricDescriptor("http.requests", .counter, "Requests answered, by route and status."),
+        MetricDescriptor("http.request.duration", .histogram, .seconds, "Time from request to answer, by route."),
+        MetricDescriptor("ingress.webhooks", .counter, "Webhooks received, by verdict."),
+        MetricDescriptor("ingress.spooled", .counter, "Messages stored in the spool because the broker was away."),
+        MetricDescriptor("ingress.overloaded", .counter, "Requests refused because too many were under way."),
+        MetricDescriptor("ingress.unavailable", .counter, "Requests refused because nothing could store them."),
     ]
 
     static let own: [MetricDescriptor] = [

@@ -59,7 +59,7 @@ package final class OutboxRelay: Service, Sendable {
                     await wakeUp.wait(upTo: interval)
                 } else {
                     // Not woken meanwhile: whatever failed wants rest.
-                    try? await Task.sleep(for: Backoff(base: interval / 2, cap: .seconds(5)).delay(failures))
+                    try? await Task.sleep(for: Backoff(base: .milliseconds(50), cap: .seconds(5)).delay(failures))
                 }
             }
         }

@@ -58,7 +58,7 @@ package final class SpoolRelay: Service, Sendable {
                 if failures == 0 {
                     await wakeUp.wait(upTo: interval)
                 } else {
-                    try? await Task.sleep(for: Backoff(base: interval / 2, cap: .seconds(5)).delay(failures))
+                    try? await Task.sleep(for: Backoff(base: .milliseconds(50), cap: .seconds(5)).delay(failures))
                 }
             }
         }

@@ -43,6 +43,9 @@ package struct RetryPolicy: Hashable, Sendable {
         RetryTier(name: "6h", delay: .seconds(21_600)),
     ]
 
+    /// The tiers of the queues for emergencies: none that is longer than an emergency can wait.
+    package static let urgentTiers = Array(standardTiers.prefix(3))
+
     /// - Parameter tiers: at least one; sorted here.
     package init(
         tiers: [RetryTier] = standardTiers, maxAttempts: Int = 8, deliveryLimit: Int = 5, maxSoloCrashes: Int = 3

@@ -88,6 +88,9 @@ package final class Worker: Service, Sendable {
             inFlight: totals.inHand)
     }
 
+    /// Whether it has been told to stop and takes no more work.
+    package var isDraining: Bool { isStopping.isSet }
+
     /// How the drain went; nil until `run` has ended.
     package var drainReceipt: DrainReceipt? { receipt.withLock { $0 } }
 
@@ -186,7 +189,7 @@ package final class Worker: Service, Sendable {
     private func settle(_ job: Job, _ result: JobResult) async {
         let settlement = WorkerRuntime.settle(
             result, attemptsSpent: job.envelope.attemptCount, history: job.history,
-            policy: configuration.retryPolicy, isShuttingDown: isStopping.isSet)
+            policy: configuration.retryPolicy(for: job.delivery.queue), isShuttingDown: isStopping.isSet)
         let isDone = await settler.apply(settlement, to: job)
         record(job, result, isDone ? settlement : .release)
     }

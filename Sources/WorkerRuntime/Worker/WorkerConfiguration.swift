@@ -17,6 +17,8 @@ package struct WorkerConfiguration: Sendable {
     /// Between two reports to the table `workers`.
     package var heartbeatInterval: Duration
     package var retryPolicy: RetryPolicy
+    /// For queues that have other tiers than the rest; a tier that a queue has not got cannot be published to.
+    package var retryPolicies: [String: RetryPolicy] = [:]
 
     package init(
         role: String, id: String, version: String = "dev", concurrency: Int = 8, batchSize: Int = 16,
@@ -34,6 +36,8 @@ package struct WorkerConfiguration: Sendable {
         self.heartbeatInterval = heartbeatInterval
         self.retryPolicy = retryPolicy
     }
+
+    func retryPolicy(for queue: String) -> RetryPolicy { retryPolicies[queue] ?? retryPolicy }
 
     /// When the drain stops waiting and cancels what is still in hand: a quarter of the deadline before its end, at most
     /// three seconds, so that cancelled work can be given back in time.

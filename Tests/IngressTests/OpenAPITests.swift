@@ -1,0 +1,154 @@
+import Domain
+import Foundation
+import HTTPTypes
+import Logging
+import TestSupport
+import Testing
+import Transport
+
+@testable import Ingress
+
+@Suite struct OpenAPITests {
+    private static func document() throws -> [String: Any] {
+        try #require(
+            try JSONSerialization.jsonObject(with: Data(OpenAPIDocument.bytes)) as? [String: Any])
+    }
+
+    /// Every object in the document, with its path.
+    private static func walk(_ value: Any, _ path: String = "#", _ visit: (String, [String: Any]) throws -> Void)
+        rethrows
+    {
+        if let object = value as? [String: Any] {
+            try visit(path, object)
+            for (name, member) in object { try walk(member, path + "/" + name, visit) }
+        } else if let array = value as? [Any] {
+            for (index, element) in array.enumerated() { try walk(element, path + "/\(index)", visit) }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func documentAndRoutesAreTheSame() async throws {
+        let harness = try Harness({ _ in }, probes: Probes())
+        let routes = Set(
+            harness.server.table.routes.filter(\.isDocumented).map { "\($0.method.rawValue) \($0.template)" })
+        let paths = try #require(try Self.document()["paths"] as? [String: [String: Any]])
+        let methods = ["get", "post", "put", "patch", "delete"]
+        let documented = Set(
+            paths.flatMap { path, item in
+                item.keys.filter(methods.contains).map { "\($0.uppercased()) \(path)" }
+            })
+        #expect(routes == documented)
+        #expect(routes.count == 11)
+        await harness.client.close()
+    }
+
+    @Test func routesThatNeedAKeySaySo() async throws {
+        let harness = try Harness({ _ in }, probes: Probes())
+        let paths = try #require(try Self.document()["paths"] as? [String: [String: Any]])
+        for route in harness.server.table.routes where route.isDocumented {
+            let operation = try #require(paths[route.template]?[route.method.rawValue.lowercased()] as? [String: Any])
+            let responses = try #require(operation["responses"] as? [String: Any])
+            switch route.handler {
+            case .authorized:
+                #expect(operation["security"] == nil, "the document's own security asks for a key")
+                #expect(responses["401"] != nil && responses["403"] != nil)
+            case .open:
+                #expect(operation["security"] != nil)
+            }
+        }
+        await harness.client.close()
+    }
+
+    @Test func everyReferenceLeadsSomewhereAndEveryComponentIsUsed() throws {
+        let document = try Self.document()
+        var used: Set<String> = []
+        Self.walk(document) { path, object in
+            guard let reference = object["$ref"] as? String else { return }
+            used.insert(reference)
+            var target: Any? = document
+            for part in reference.split(separator: "/").dropFirst() {
+                target = (target as? [String: Any])?[String(part)]
+            }
+            #expect(target != nil, "\(path): \(reference)")
+        }
+        let components = try #require(document["components"] as? [String: [String: Any]])
+        for (kind, members) in components where kind != "securitySchemes" {
+            for name in members.keys { #expect(used.contains("#/components/\(kind)/\(name)"), "\(kind)/\(name)") }
+        }
+    }
+
+    @Test func everyProblemTypeIsListed() throws {
+        let schemas = try #require(
+            (try Self.document()["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
+        let names = try #require(schemas["ProblemType"]?["enum"] as? [String])
+        #expect(Set(names) == Set(ProblemType.allCases.map(\.rawValue)))
+        let properties = try #require(schemas["Problem"]?["properties"] as? [String: [String: Any]])
+        let types = try #require(properties["type"]?["enum"] as? [String])
+        #expect(Set(types) == Set(ProblemType.allCases.map { "/problems/" + $0.rawValue }))
+    }
+
+    @Test func problemExamplesHaveTheirTypesStatusAndTitle() throws {
+        var count = 0
+        try Self.walk(try Self.document()) { path, object in
+            guard let example = object["example"] as? [String: Any], let type = example["type"] as? String,
+                type.hasPrefix("/problems/")
+            else { return }
+            let known = try #require(ProblemType(rawValue: String(type.dropFirst("/problems/".count))), "\(path)")
+            #expect(example["status"] as? Int == known.status, "\(path)")
+            #expect(example["title"] as? String == known.title || known == .notFound, "\(path)")
+            count += 1
+        }
+        #expect(count == 11)
+    }
+
+    @Test func requestExamplesPassTheRealValidators() throws {
+        let paths = try #require(try Self.document()["paths"] as? [String: [String: Any]])
+        let validators: [String: ([UInt8]) throws -> Void] = [
+            "/v1/jobs": { _ = try JobInput.create($0) },
+            "/v1/jobs/{id}/reschedule": { _ = try JobInput.reschedule($0) },
+            "/v1/jobs/{id}/cancel": { _ = try JobInput.cancel($0) },
+        ]
+        for (path, validate) in validators {
+            let operation = try #require(paths[path]?["post"] as? [String: Any])
+            let content = try #require(
+                (operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])
+            let examples = try #require(content["application/json"]?["examples"] as? [String: [String: Any]])
+            #expect(examples.count == 2)
+            for (name, example) in examples {
+                let body = try JSONSerialization.data(withJSONObject: try #require(example["value"]))
+                #expect(throws: Never.self, "\(path) \(name)") { try validate(Array(body)) }
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("JobRequest", ["crew", "customer", "duration_minutes", "notes", "priority", "service", "site", "starts_at"]),
+        ("RescheduleRequest", ["crew", "duration_minutes", "reason", "starts_at"]), ("CancelRequest", ["reason"]),
+    ])
+    func schemasHaveTheFieldsThatTheValidatorsKnow(schema: String, fields: [String]) throws {
+        let schemas = try #require(
+            (try Self.document()["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
+        let properties = try #require(schemas[schema]?["properties"] as? [String: Any])
+        #expect(properties.keys.sorted() == fields)
+        // The validators list the fields that there are when they meet one that there is not.
+        let problem = try #require(throws: ProblemResponse.self) {
+            switch schema {
+            case "JobRequest": _ = try JobInput.create(Array(#"{"zz":1}"#.utf8))
+            case "RescheduleRequest": _ = try JobInput.reschedule(Array(#"{"zz":1}"#.utf8))
+            default: _ = try JobInput.cancel(Array(#"{"zz":1}"#.utf8))
+            }
+        }
+        let unknown = try #require(problem.problem.errors.first { $0.pointer == "/zz" })
+        #expect(unknown.detail.hasSuffix(fields.joined(separator: ", ")))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func theDocumentIsServed() async throws {
+        try await withIngress { ingress in
+            let response = try await ingress.send("GET", "/v1/openapi.json", key: nil)
+            #expect(response.status == 200)
+            #expect(response.headers["Content-Type"] == "application/json")
+            #expect(response.body == OpenAPIDocument.bytes)
+        }
+    }
+}
