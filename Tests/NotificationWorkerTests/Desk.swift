@@ -34,7 +34,7 @@ struct Desk: Sendable {
                 .withParameter("port", "\(proxy.port)").withParameter("sslmode", "disable")
                 .withParameter("options", "-c role=neff_notification")
             let workerPool = PostgresPool(
-                configuration: configuration, size: 4, acquireTimeout: .milliseconds(500),
+                configuration: configuration, size: 4, acquireTimeout: .seconds(3),
                 shutdownTimeout: .seconds(2), logger: .silent)
             let mail = try ScriptedSMTPServer(script)
             do {
@@ -62,6 +62,17 @@ struct Desk: Sendable {
         let context: EffectContext
 
         func handle(_ envelope: Envelope) async throws -> Outcome { try await handler.handle(envelope, in: context) }
+
+        /// Handles until nothing asks for another try; what the database throws is run again, as the runtime does.
+        func handleToTheEnd(_ envelope: Envelope) async throws {
+            while true {
+                do {
+                    let outcome = try await handle(envelope)
+                    if outcome.retryCode == nil { return }
+                } catch let error as PostgresError where FailureCause(error) == .databaseAway {}
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
     }
 
     func process(

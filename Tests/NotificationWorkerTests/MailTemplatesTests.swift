@@ -24,8 +24,9 @@ import Testing
         let lines = text.body.split(separator: "\n")
         #expect(lines.allSatisfy { !$0.hasPrefix(" ") && !$0.hasSuffix(" ") && !$0.hasPrefix(",") })
         if !isFull {
-            // No label without what it labels, except for the customer, who is always named.
-            #expect(lines.allSatisfy { !$0.hasSuffix(":") || !$0.hasPrefix("Where") && !$0.hasPrefix("Reason") })
+            // No label without what it labels.
+            let labels = ["Where:", "Reason:", "Customer:", "Who:", "It was:", "To cancel:"]
+            #expect(lines.allSatisfy { !labels.contains(String($0)) })
             #expect(!text.body.contains(" ,") && !text.body.contains("http"))
         }
     }

@@ -84,7 +84,7 @@ import WorkerRuntime
                 for process in processes {
                     group.addTask {
                         for message in all.shuffled() {
-                            while case .retry = try await process.handle(message) { await Task.yield() }
+                            try await process.handleToTheEnd(message)
                         }
                     }
                 }
@@ -284,7 +284,7 @@ import WorkerRuntime
                 _ = try await transaction.query("select 1 from notifications where id = \(id.rawValue) for update")
                 gate.open()
                 while worker.journal.progress(of: try await desk.notification().mailID) != .accepted(reply: 250) {
-                    await Task.yield()
+                    try await Task.sleep(for: .milliseconds(1))
                 }
                 task.cancel()
             }
