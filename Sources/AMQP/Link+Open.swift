@@ -105,6 +105,8 @@ extension Link {
         var limit = timeval(configuration.connectTimeout)
         _ = amqp_set_handshake_timeout(connection, &limit)
         let arena = Arena()
+        // Keeps the arena, and so the table made in it, until the library is done with it.
+        defer { arena.reset() }
         var properties = arena.table([
             "connection_name": .string(configuration.connectionName),
             "product": "neff-scheduling",

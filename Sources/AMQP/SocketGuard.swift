@@ -25,13 +25,14 @@ final class SocketGuard: Sendable {
         // F_DUPFD_CLOEXEC: a child process must not keep the connection open.
         descriptor = fcntl(socket, F_DUPFD_CLOEXEC, 0)
         self.interval = interval
-        guard descriptor >= 0 else { return nil }
+        // First, because the deinitializer, which runs after a nil as well, releases it.
         Self.thread.retain()
+        guard descriptor >= 0 else { return nil }
         scheduleCheck()
     }
 
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
         Self.thread.release()
     }
 

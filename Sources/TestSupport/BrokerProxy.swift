@@ -10,6 +10,8 @@ package final class BrokerProxy: Sendable {
         case pass
         /// Reads and throws away, in both directions: the network swallows everything, and nobody is told.
         case blackHole
+        /// Passes on what the client says and throws the broker's answers away.
+        case mute
         /// Reads nothing: buffers fill up until writers get stuck.
         case stall
         /// Passes everything on so much later.
@@ -95,6 +97,7 @@ package final class BrokerProxy: Sendable {
     private struct Flow {
         let source: CInt
         let destination: CInt
+        let isFromClient: Bool
         var chunks: [Chunk] = []
         var buffered = 0
     }
@@ -160,6 +163,7 @@ package final class BrokerProxy: Sendable {
                 let count = recv(entry.fd, &buffer, buffer.count, 0)
                 if count > 0 {
                     if now.behaviour == .blackHole { continue }
+                    if now.behaviour == .mute, !flows[index].isFromClient { continue }
                     var due = ContinuousClock.now
                     if case .delay(let delay) = now.behaviour { due += delay }
                     flows[index].chunks.append(Chunk(bytes: buffer[0..<count], due: due))
@@ -172,11 +176,11 @@ package final class BrokerProxy: Sendable {
             for descriptor in broken { closePair(descriptor) }
         }
         close(listener)
-        close(wakeUp.read)
-        // The writing end stays open for late calls; it is closed with the object.
+        // The pipe stays open for late calls; it is closed with the object.
     }
 
     deinit {
+        close(wakeUp.read)
         close(wakeUp.write)
     }
 
@@ -199,8 +203,8 @@ package final class BrokerProxy: Sendable {
             return
         }
         for descriptor in [client, server] { Self.makeNonBlocking(descriptor) }
-        flows.append(Flow(source: client, destination: server))
-        flows.append(Flow(source: server, destination: client))
+        flows.append(Flow(source: client, destination: server, isFromClient: true))
+        flows.append(Flow(source: server, destination: client, isFromClient: false))
     }
 
     /// Writes what is due; false if the connection is broken.

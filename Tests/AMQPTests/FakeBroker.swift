@@ -31,12 +31,14 @@ final class FakeBroker: Sendable {
         let thread = Thread { [self] in
             while true {
                 let descriptor = accept(listener, nil, nil)
-                guard descriptor >= 0 else { return }
+                guard descriptor >= 0 else { break }
                 client.withLock { $0 = descriptor }
                 serve(descriptor)
                 client.withLock { $0 = -1 }
                 close(descriptor)
             }
+            // Here and not in `stop`: its number must not be somebody else's while this thread still uses it.
+            close(listener)
         }
         thread.start()
     }
@@ -44,7 +46,6 @@ final class FakeBroker: Sendable {
     func stop() {
         client.withLock { if $0 >= 0 { shutdown($0, CInt(SHUT_RDWR)) } }
         shutdown(listener, CInt(SHUT_RDWR))
-        close(listener)
     }
 
     /// Sends bytes to the client.

@@ -46,8 +46,8 @@ import Testing
                 let error = await error(publisher, publication())
                 #expect(error?.kind == .unknown)
                 #expect(error?.underlying?.code == .peerSilent)
-                // The promise is about time, so this is; half a second is for a busy machine.
-                #expect(ContinuousClock.now - start < .seconds(4.5))
+                // The promise is about time, so this is: four seconds, and two more for a busy machine.
+                #expect(ContinuousClock.now - start < .seconds(6))
                 #expect(await self.error(publisher, publication())?.kind == .unavailable)
 
                 proxy.behaviour = .pass
@@ -70,7 +70,7 @@ import Testing
                 let error = await error(publisher, publication(Publication.maxBodyBytes))
                 #expect(error?.kind == .unknown)
                 #expect(error?.underlying?.code == .peerSilent)
-                #expect(ContinuousClock.now - start < .seconds(4.5))
+                #expect(ContinuousClock.now - start < .seconds(6))
                 proxy.behaviour = .pass
                 proxy.cut()
                 try await publisher.waitUntilConnected(within: .seconds(20))
@@ -102,12 +102,12 @@ import Testing
     @Test func cutConnectionReportsWhatIsUnknown() async throws {
         try await withFaults { configuration, proxy, connection in
             try await withPublisher(configuration) { publisher in
-                proxy.behaviour = .delay(.seconds(1))
+                proxy.behaviour = .mute
                 let kinds = await withTaskGroup(of: PublishError.Kind?.self) { group in
                     for _ in 0..<500 {
                         group.addTask { await self.error(publisher, self.publication())?.kind }
                     }
-                    // Some are in the broker by now and none is confirmed.
+                    // Some are in the broker then, and none is confirmed.
                     group.addTask {
                         try? await eventually { try await connection.checkQueue("work").messageCount > 0 }
                         proxy.cut()
