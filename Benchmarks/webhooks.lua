@@ -29,7 +29,3 @@ function request()
     return requests[turn]
 end
 
-local statuses = {}
-function response(status)
-    statuses[status] = (statuses[status] or 0) + 1
-end
