@@ -21,9 +21,9 @@ extension AMQPError {
         self.init(code, text, replyCode: replyCode)
     }
 
-    /// A status of the library after the login.
-    init(status: CInt) {
-        let text = String(cString: amqp_error_string2(status))
+    /// A status of the library, and what was being done.
+    init(status: CInt, _ doing: String) {
+        let text = "\(String(cString: amqp_error_string2(status))) (\(doing))"
         let code: Code =
             switch amqp_status_enum(status) {
             case AMQP_STATUS_TIMEOUT: .timedOut

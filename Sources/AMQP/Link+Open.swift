@@ -176,7 +176,7 @@ extension Link {
                 ? "is it a TLS port?" : "does the broker want a client certificate (certfile, keyfile)?"
             return AMQPError(.connectionLost, "\(address) hung up during the login; \(hint)")
         default:
-            return AMQPError(status: status)
+            return AMQPError(status: status, "login")
         }
     }
 }

@@ -55,7 +55,7 @@ final class Link {
         var limit = timeval(wait)
         let status = socket.watching(wait + heartbeat) { amqp_simple_wait_frame_noblock(raw, &frame, &limit) }
         if status == AMQP_STATUS_TIMEOUT.rawValue { return nil }
-        if status != AMQP_STATUS_OK.rawValue { throw broken(status) }
+        if status != AMQP_STATUS_OK.rawValue { throw broken(status, "reading") }
         noteInput()
         let incoming = Incoming(frame)
         // Everything was copied out, so the memory of this frame, and of those before it, can be used again.
@@ -110,7 +110,7 @@ final class Link {
                     raw, Self.channel, exchange, routingKey, publication.isMandatory ? 1 : 0, 0, &properties, bytes)
             }
         }
-        if status != AMQP_STATUS_OK.rawValue { throw broken(status) }
+        if status != AMQP_STATUS_OK.rawValue { throw broken(status, "publishing") }
     }
 
     func acknowledge(_ tag: UInt64, multiple: Bool) throws(AMQPError) {
@@ -133,7 +133,7 @@ final class Link {
     private func transmit<Method>(_ id: amqp_method_number_t, _ method: inout Method) throws(AMQPError) {
         try requireIntact()
         let status = send(id, &method, on: Self.channel)
-        if status != AMQP_STATUS_OK.rawValue { throw broken(status) }
+        if status != AMQP_STATUS_OK.rawValue { throw broken(status, "settling") }
     }
 
     private func send<Method>(
@@ -184,7 +184,7 @@ final class Link {
         case AMQP_RESPONSE_SERVER_EXCEPTION:
             throw refusal(answer.reply, on: channel)
         default:
-            throw broken(answer.library_error)
+            throw broken(answer.library_error, "request \(id >> 16).\(id & 0xFFFF)")
         }
     }
 
@@ -209,7 +209,7 @@ final class Link {
         try requireIntact()
         var reply = amqp_channel_close_ok_t()
         let status = send(AMQP_CHANNEL_CLOSE_OK_METHOD, &reply, on: channel)
-        if status != AMQP_STATUS_OK.rawValue { throw broken(status) }
+        if status != AMQP_STATUS_OK.rawValue { throw broken(status, "closing a channel") }
     }
 
     /// Says good-bye, waiting at most `limit` for the answer. The link is broken afterwards.
@@ -260,11 +260,11 @@ final class Link {
         }
     }
 
-    private func broken(_ status: CInt) -> AMQPError {
+    private func broken(_ status: CInt, _ doing: String) -> AMQPError {
         isBroken = true
         if socket.isCut {
             return AMQPError(.peerSilent, "a write to the broker made no progress for a heartbeat of \(heartbeat)")
         }
-        return AMQPError(status: status)
+        return AMQPError(status: status, doing)
     }
 }

@@ -213,6 +213,9 @@ import Testing
     @Test func deletedQueueIsShownAndConsumedAgainWhenItIsBack() async throws {
         try await withQueue(0) { configuration, connection in
             try await connection.declareQueue("other")
+            // Time enough for the broker to finish deleting: a queue found in the middle of that costs the channel.
+            var configuration = configuration
+            configuration.backoff = Backoff(base: .milliseconds(500), cap: .seconds(1))
             let subscriptions = [Subscription(queue: "work", prefetch: 1), Subscription(queue: "other", prefetch: 1)]
             try await withConsumer(configuration, subscriptions) { consumer in
                 try await connection.deleteQueue("work")
