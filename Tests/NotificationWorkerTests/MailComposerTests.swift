@@ -82,7 +82,8 @@ import Transport
         #expect(html.contains("Hello &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;,"))
         #expect(html.contains("a &quot; b &amp; c &lt;img src=x onerror=\u{301}x&gt; "))
         #expect(html.contains(" &quot;\u{301} &lt;\u{338}b&gt;"))
-        let tags = html.unicodeScalars.split(separator: "<", omittingEmptySubsequences: false).dropFirst().map { scalars in
+        let pieces = html.unicodeScalars.split(separator: "<", omittingEmptySubsequences: false)
+        let tags = pieces.dropFirst().map { scalars in
             String(String.UnicodeScalarView(scalars.prefix { !" >".unicodeScalars.contains($0) }))
         }
         #expect(Set(tags) == ["!DOCTYPE", "html", "head", "meta", "/head", "body", "p", "br", "/p", "/body", "/html"])
