@@ -45,7 +45,8 @@ let package = Package(
     ],
     targets: [
         // C libraries
-        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(
+            name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev", "libssl-dev"])]),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
@@ -129,8 +130,7 @@ let package = Package(
         .testTarget(
             name: "AMQPTests",
             dependencies: [
-                "AMQP", "CRabbitMQ", "OwnerThread", "TestSupport", log, metrics, lifecycle, metricsTestKit,
-                lifecycleTestKit,
+                "AMQP", "CRabbitMQ", "OwnerThread", "TestSupport", log, metrics, lifecycle, lifecycleTestKit,
             ], swiftSettings: strict),
         .testTarget(
             name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log, lifecycle], swiftSettings: strict),

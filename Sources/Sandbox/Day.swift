@@ -151,6 +151,8 @@ package struct Day: Sendable {
 
         let absent = book("No Show", .emergency, at: calendar.businessDay(5, hour: 16), host: Self.east)
         try await deliver(account.created(absent))
+        // Nobody can be absent from a visit that is not arranged yet.
+        try await settle(absent, until: "assigned")
         try await deliver(account.noShow(absent))
         plan.expect(.init(absent, state: .noShow, mails: 1))
     }

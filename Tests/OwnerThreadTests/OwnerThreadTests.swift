@@ -70,21 +70,20 @@ private actor Resident {
             close(readEnd)
             close(writeEnd)
         }
-        await withCheckedContinuation { continuation in
-            let once = Mutex<CheckedContinuation<Void, Never>?>(continuation)
-            _ = thread.watch(readEnd, for: .readable) { readiness in
-                resident.assumeIsolated { $0.record(readiness) }
-                var byte: UInt8 = 0
-                _ = unsafe read(readEnd, &byte, 1)
-                once.withLock { waiting in
-                    waiting?.resume()
-                    waiting = nil
-                }
-            }
-            var byte: UInt8 = 1
-            _ = unsafe write(writeEnd, &byte, 1)
+        let (arrivals, arrival) = AsyncStream.makeStream(of: Void.self)
+        let watch = thread.watch(readEnd, for: .readable) { readiness in
+            resident.assumeIsolated { $0.record(readiness) }
+            var byte: UInt8 = 0
+            _ = unsafe read(readEnd, &byte, 1)
+            arrival.finish()
         }
+        var byte: UInt8 = 1
+        _ = unsafe write(writeEnd, &byte, 1)
+        for await _ in arrivals {}
         #expect(await resident.events == [.readable])
+        // Before the descriptor is closed and its number is somebody else's.
+        thread.unwatch(watch)
+        thread.stop()
     }
 
     @Test func aTurnRunsAgainWhileItHasMore() async {

@@ -150,6 +150,8 @@ struct WorkerCommand: AsyncParsableCommand {
             planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer,
             smtp: smtp,
             journal: try SendJournal(folder: settings.value(Keys.stateDirectory)),
-            policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend)
+            policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend,
+            // A claim must outlive the longest that its holder may work on it.
+            claimLifetime: try settings.value(Keys.handlerTimeout) + .seconds(60))
     }
 }
