@@ -70,7 +70,7 @@ program_pid() {
     local pid port command
     { read -r pid port command <"$program_home/run/$1"; } 2>/dev/null || return 1
     # The command line is compared so that a stranger who got the number is left alone.
-    [ "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" = "$command " ] || return 1
+    [ "$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null)" = "$command " ] || return 1
     printf '%s\n' "$pid"
 }
 
