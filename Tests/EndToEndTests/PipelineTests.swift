@@ -35,18 +35,23 @@ import Transport
         }
     }
 
-    /// Webhooks go on coming while every worker and the ingress are killed at random moments.
+    /// Webhooks go on coming while the workers are killed at random moments, three times each.
+    ///
+    /// `END_TO_END_BOOKINGS` and `END_TO_END_KILLS` make it as long as wanted.
     @Test func killedProcessesLoseNothingAndRepeatNothing() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let count = environment["END_TO_END_BOOKINGS"].flatMap { Int($0) } ?? 300
+        let kills = environment["END_TO_END_KILLS"].flatMap { Int($0) } ?? 3
         try await Installation.with { neff in
             try await neff.startEverything()
-            let bookings = Bookings(neff, count: 300)
+            let bookings = Bookings(neff, count: count)
             async let sending: Void = bookings.send(concurrency: 8)
-            var generator = SystemRandomNumberGenerator()
-            for round in 0..<10 {
-                try await Task.sleep(for: .milliseconds(Int.random(in: 100...500, using: &generator)))
-                let victim = ["sync", "scheduling", "notification", "sync", "scheduling"][round % 5]
-                await neff.kill(victim)
-                try await neff.start(victim, "worker", victim)
+            for _ in 0..<kills {
+                for victim in ["sync", "scheduling", "notification"].shuffled() {
+                    try await Task.sleep(for: .milliseconds(.random(in: 100...500)))
+                    await neff.kill(victim)
+                    try await neff.start(victim, "worker", victim)
+                }
             }
             try await sending
             try await bookings.expectOneEffectAndOneMailEach()

@@ -303,9 +303,10 @@ import WorkerRuntime
             func handle(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
                 let isFirst = seen.add(envelope) == 1
                 let isNew = try await context.pool.withTransaction { transaction in
+                    // Before the claim: the other copy may win that, and then nothing would be left to fail.
+                    if isFirst { throw PostgresError(.connectionLost, "as if it had been") }
                     guard try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
                     else { return false }
-                    if isFirst { throw PostgresError(.connectionLost, "as if it had been") }
                     let child = Envelope(
                         id: envelope.id + "/sent", type: .jobScheduled, timestamp: context.now(), body: [])
                     try await Outbox.insert(
