@@ -141,7 +141,7 @@ private final class Bookings: Sendable {
         var emails: [String] = []
         var deliveries: [Sandbox.Delivery] = []
         for index in 0..<count {
-            let email = "customer-\(index)@\(neff.mailDomain)"
+            let email = "customer.\(index)@\(neff.mailDomain)"
             let booking = account.book(
                 .residential, name: "Customer \(index)", email: email,
                 at: calendar.businessDay(2 + index / 4, hour: 8 + 2 * (index % 4)), address: "1 Orchard Hill Rd",
@@ -178,7 +178,7 @@ private final class Bookings: Sendable {
             let sent: Int = try await self.neff.pool.query(
                 """
                 select count(*) as count from notifications
-                where status = 'sent' and recipient like \("customer-%@" + self.neff.mailDomain)
+                where status = 'sent' and recipient like \("customer.%@" + self.neff.mailDomain)
                 """)[0]["count"]
             return consultations >= self.emails.count && sent >= self.emails.count
                 ? try await self.neff.isSettled() : false

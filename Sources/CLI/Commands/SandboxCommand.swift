@@ -110,7 +110,7 @@ extension SandboxCommand {
             let host = CalendlyAccount.host("Estimator East", email: "estimator-east@neffpaving.example")
             for index in 0..<count {
                 let booking = account.book(
-                    .residential, name: "Customer \(index)", email: "customer-\(index)@\(run).example.com",
+                    .residential, name: "Customer \(index)", email: "customer.\(index)@\(run).example.com",
                     at: calendar.businessDay(2 + index / 4 % 180, hour: 8 + 2 * (index % 4)),
                     address: "1 Orchard Hill Rd",
                     host: host)
