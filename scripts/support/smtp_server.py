@@ -145,6 +145,9 @@ async def serve(options):
         # The transport is TLS already, which aiosmtpd cannot see: it knows only its own STARTTLS.
         return SMTP(mailbox, auth_require_tls=False, **shared)
 
+    # Whoever reads the mailbox before the first mail finds it empty, not missing.
+    with open(options.mailbox, "a", encoding="utf-8"):
+        pass
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
