@@ -16,9 +16,9 @@ struct Neff: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            IngressCommand.self, WorkerCommand.self, MigrateCommand.self, TopologyCommand.self, StatusCommand.self,
-            DoctorCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
-            SandboxCommand.self,
+            IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
+            StatusCommand.self, DoctorCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self,
+            SettingsCommand.self, SandboxCommand.self,
         ])
 
     static func main() async {

@@ -103,7 +103,14 @@ import Testing
 
     @Test func theMigrationsAreThoseOfTheFolder() throws {
         let migrations = try Schema.migrations()
-        #expect(migrations.map(\.version) == Array(1...migrations.count))
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/Persistence/Migrations")
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(
+            migrations.map {
+                "V\($0.version.formatted(.number.precision(.integerLength(4)).grouping(.never)))__\($0.name).sql"
+            }
+                == files.sorted())
         #expect(migrations.allSatisfy { $0.isBreaking != nil })
     }
 }
