@@ -29,6 +29,7 @@ import Testing
         "calendly_unhandled": ["", "si", "", "", "", "s"],
         "jobs": ["s", "", "siu", "", "", "s"],
         "allocations": ["s", "", "siu", "", "", "s"],
+        "appointments": ["s", "", "siu", "", "", "s"],
         "change_log": ["s", "si", "si", "", "", "s"],
         "notifications": ["", "", "", "siu", "", "s"],
     ]
