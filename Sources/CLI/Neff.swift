@@ -17,8 +17,9 @@ struct Neff: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, TopologyCommand.self, StatusCommand.self,
-            DoctorCommand.self, DeadLettersCommand.self, OperatorLogCommand.self, KeysCommand.self,
-            ResourcesCommand.self, SettingsCommand.self,
+            DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
+            OperatorLogCommand.self,
+            KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 
