@@ -16,10 +16,9 @@ struct Neff: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            IngressCommand.self, WorkerCommand.self, MigrateCommand.self, TopologyCommand.self, StatusCommand.self,
-            DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
-            OperatorLogCommand.self,
-            KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
+            StatusCommand.self, DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
+            OperatorLogCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -31,6 +31,7 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
     package static let insufficientPrivilege = SQLState(rawValue: "42501")
     package static let undefinedColumn = SQLState(rawValue: "42703")
     package static let undefinedTable = SQLState(rawValue: "42P01")
+    package static let duplicateObject = SQLState(rawValue: "42710")
     package static let duplicateTable = SQLState(rawValue: "42P07")
     package static let tooManyConnections = SQLState(rawValue: "53300")
     package static let objectInUse = SQLState(rawValue: "55006")
@@ -40,4 +41,5 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
     package static let crashShutdown = SQLState(rawValue: "57P02")
     package static let cannotConnectNow = SQLState(rawValue: "57P03")
     package static let raisedException = SQLState(rawValue: "P0001")
+    package static let internalError = SQLState(rawValue: "XX000")
 }

@@ -10,6 +10,8 @@ package struct Settings: Sendable {
         "NEFF_API_KEY",
     ]
 
+    private static let passwordPrefixes = ["NEFF_BROKER_PASSWORD_", "NEFF_DATABASE_PASSWORD_"]
+
     private let values: [String: String]
 
     /// - Parameter values: what is set; used as it is, without a look at the environment.
@@ -17,8 +19,8 @@ package struct Settings: Sendable {
         self.values = values
         let known = Set(Keys.all.map(\.name)).union(Self.foreignNames).union([Self.fileKey])
         for name in values.keys.sorted() where name.hasPrefix("NEFF_") && !known.contains(name) {
-            // Passwords of broker users, one for each role of the topology.
-            if name.hasPrefix("NEFF_BROKER_PASSWORD_") { continue }
+            // Passwords of broker users and of database log-ins, one for each role.
+            if Self.passwordPrefixes.contains(where: name.hasPrefix) { continue }
             throw SettingsError(name: name, problem: "is not a setting", hint: Self.closest(to: name, in: known))
         }
     }

@@ -17,6 +17,9 @@ package struct BrokerSurvey: Sendable, Hashable {
     package var virtualHostExists: Bool
     /// What the virtual host holds; queues have no role here.
     package var state: BrokerState
+    /// What the broker shows to administrators only and did not show to this user. Those parts are empty, or for the
+    /// feature flags taken for good.
+    package var unseen: Set<String>
     /// One line for each resource alarm in effect.
     package var alarms: [String]
     /// Names of the feature flags that are on.
@@ -37,6 +40,7 @@ package struct BrokerSurvey: Sendable, Hashable {
         self.virtualHost = virtualHost
         self.virtualHostExists = virtualHostExists
         state = BrokerState()
+        unseen = []
         alarms = []
         featureFlags = ["quorum_queue", "stream_queue"]
         attachedPolicies = [:]

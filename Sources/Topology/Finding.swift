@@ -55,6 +55,7 @@ package struct Finding: Sendable, Hashable, CustomStringConvertible {
         case overridden = "overridden"
         case queueUnavailable = "queue-unavailable"
         case userMissing = "user-missing"
+        case notSeen = "not-seen"
         case canary = "canary"
     }
 

@@ -1,7 +1,8 @@
 internal import FoundationEssentials
 package import Transport
 
-/// RabbitMQ's management HTTP API for one virtual host. The user needs the administrator tag.
+/// RabbitMQ's management HTTP API for one virtual host. Changes need the administrator tag; for a look the tag monitoring
+/// is enough, without users, permissions and feature flags.
 package struct ManagementAPI: BrokerAdministration {
     /// Sends one request; `HTTPClient.send`, or a fake.
     package typealias Send = @Sendable (HTTPRequest) async throws(TransportError) -> HTTPResponse
@@ -35,17 +36,21 @@ package struct ManagementAPI: BrokerAdministration {
             let name: String
             let state: String
         }
+        struct VirtualHost: Decodable {
+            let name: String
+        }
         let overview: Overview = try await get("overview")
         guard let version = BrokerVersion(overview.version) else {
             throw TopologyError(.unexpectedAnswer, "the broker calls itself version \"\(overview.version)\"")
         }
         var survey = BrokerSurvey(version: version, virtualHost: virtualHost)
-        let flags: [FeatureFlag] = try await get("feature-flags")
-        survey.featureFlags = Set(flags.filter { $0.state == "enabled" }.map(\.name))
+        let flags: [FeatureFlag]? = try await look("feature-flags", as: "feature flags", &survey)
+        if let flags { survey.featureFlags = Set(flags.filter { $0.state == "enabled" }.map(\.name)) }
         survey.alarms = try await alarms()
-        let users: [UserEntry] = try await get("users")
-        for entry in users { survey.state.users[entry.name ?? ""] = entry.user }
-        survey.virtualHostExists = try await request("GET", "vhosts/\(host)", accepting: [200, 404]).status == 200
+        let users: [UserEntry]? = try await look("users", as: "users", &survey)
+        for entry in users ?? [] { survey.state.users[entry.name ?? ""] = entry.user }
+        let virtualHosts: [VirtualHost] = try await get("vhosts")
+        survey.virtualHostExists = virtualHosts.contains { $0.name == virtualHost }
         if survey.virtualHostExists { try await surveyVirtualHost(&survey) }
         return survey
     }
@@ -80,8 +85,18 @@ package struct ManagementAPI: BrokerAdministration {
         survey.state.bindings = Set(bindings.filter { !$0.source.isEmpty }.map(\.binding))
         let policies: [PolicyEntry] = try await get("policies/\(host)")
         for entry in policies { survey.state.policies[entry.name ?? ""] = entry.policy }
-        let permissions: [PermissionEntry] = try await get("vhosts/\(host)/permissions")
-        for entry in permissions { survey.state.permissions[entry.user ?? ""] = entry.permission }
+        let permissions: [PermissionEntry]? = try await look("vhosts/\(host)/permissions", as: "permissions", &survey)
+        for entry in permissions ?? [] { survey.state.permissions[entry.user ?? ""] = entry.permission }
+    }
+
+    /// Looks at what only administrators may see; nil, and noted in the survey, for anybody else.
+    private func look<Answer: Decodable>(
+        _ path: String, as what: String, _ survey: inout BrokerSurvey
+    ) async throws(TopologyError) -> Answer? {
+        let response = try await request("GET", path, accepting: [200, 401, 403])
+        if response.status == 200 { return try Self.decode(response, path) }
+        survey.unseen.insert(what)
+        return nil
     }
 
     /// The health check answers 503 while an alarm is in effect.

@@ -30,6 +30,15 @@ package struct Plan: Sendable, Hashable {
         }
         compareForeign(wanted, found)
         compareUsers(wanted, found)
+        if !survey.unseen.isEmpty {
+            findings.append(
+                Finding(
+                    .notSeen, "broker",
+                    "it does not show its \(survey.unseen.sorted().joined(separator: ", ")) to this user, so they were "
+                        + "not looked at",
+                    remedy: "nothing, for daily use; only users with the tag administrator see them",
+                    severity: .warning))
+        }
         findings = findings.ranked
     }
 

@@ -1,5 +1,9 @@
-/// Passwords of the broker users, by role. They come from the environment or a file, never from the topology file.
+/// Passwords by role: of broker users, or with another prefix of whatever else has roles. They come from the environment
+/// or a file, never from the topology file.
 package struct RolePasswords: Sendable, CustomStringConvertible {
+    /// What the names of the broker users' variables begin with.
+    package static let brokerPrefix = "NEFF_BROKER_PASSWORD_"
+
     /// Passwords by role.
     package private(set) var byRole: [String: String]
 
@@ -9,8 +13,8 @@ package struct RolePasswords: Sendable, CustomStringConvertible {
     }
 
     /// The environment variable of a role: `NEFF_BROKER_PASSWORD_INGRESS`.
-    package static func variable(ofRole role: String) -> String {
-        "NEFF_BROKER_PASSWORD_" + role.uppercased().replacing(".", with: "_").replacing("-", with: "_")
+    package static func variable(ofRole role: String, prefix: String = brokerPrefix) -> String {
+        prefix + role.uppercased().replacing(".", with: "_").replacing("-", with: "_")
     }
 
     static func variable(ofUser user: String) -> String {
@@ -18,10 +22,11 @@ package struct RolePasswords: Sendable, CustomStringConvertible {
     }
 
     /// Reads what the environment has for the roles of a topology; empty values do not count.
-    package init(environment: [String: String], roles: some Sequence<String>) {
+    package init(environment: [String: String], roles: some Sequence<String>, prefix: String = brokerPrefix) {
         byRole = [:]
         for role in roles {
-            if let password = environment[Self.variable(ofRole: role)], !password.isEmpty { byRole[role] = password }
+            let password = environment[Self.variable(ofRole: role, prefix: prefix)]
+            if let password, !password.isEmpty { byRole[role] = password }
         }
     }
 

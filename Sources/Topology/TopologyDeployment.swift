@@ -29,7 +29,14 @@ package struct TopologyDeployment: Sendable {
     package func apply(
         progress: @Sendable (Change) -> Void = { _ in }
     ) async throws(TopologyError) -> Plan {
-        let plan = try await plan()
+        let survey = try await broker.survey()
+        guard survey.unseen.isEmpty else {
+            throw TopologyError(
+                .accessRefused,
+                "the broker does not show its \(survey.unseen.sorted().joined(separator: ", ")) to this user, so nothing "
+                    + "was changed. The user needs the tag administrator.")
+        }
+        let plan = Plan(wanted: try wanted(for: survey), survey: survey)
         let conflicts = plan.findings.filter { $0.severity == .error }
         guard conflicts.isEmpty else {
             throw TopologyError(
@@ -71,6 +78,9 @@ package struct TopologyDeployment: Sendable {
                 wanted.users[user]?.passwordHash = present
             }
         }
+        // What cannot be seen cannot be compared; the plan says so.
+        if survey.unseen.contains("users") { wanted.users = [:] }
+        if survey.unseen.contains("permissions") { wanted.permissions = [:] }
         return wanted
     }
 }

@@ -104,6 +104,10 @@ import Testing
         let ledger = try Self.ledger([member("A"), member("B"), member("A", canceled: true)])
         #expect(ledger.story == [.booked, .booked, .canceled])
         #expect(Set(ledger.standing.map(\.projection.state)) == [.booked, .canceled])
+        // The same event at Calendly: one visit for whoever goes.
+        let events = ledger.told.compactMap(\.event.calendarEvent)
+        #expect(events.map(\.uri) == Array(repeating: "https://api.calendly.com/scheduled_events/GROUP", count: 3))
+        #expect(events.map(\.asOf) == [0, 0, 60].map(InviteeWebhook.instant))
     }
 
     // MARK: - No-shows
@@ -119,7 +123,66 @@ import Testing
         let cleared = noShow("invitee_no_show.deleted", at: 110)
         #expect(try Self.ledger([Self.bookedA, marked, cleared]).story == [.booked, .noShowMarked, .noShowCleared])
         #expect(try Self.ledger([Self.bookedA, cleared, marked]).story == [.booked])
-        #expect(try Self.ledger([marked, Self.bookedA]).story == [.noShowMarked])
+        // A mark that overtakes its booking does not swallow it.
+        #expect(try Self.ledger([marked, Self.bookedA]).story == [.booked, .noShowMarked])
+        #expect(try Self.ledger([marked, cleared, Self.bookedA]).story == [.booked, .noShowMarked, .noShowCleared])
+    }
+
+    @Test func everyOrderOfABookingAndItsMarksEndsTheSameAndIsAnnouncedAsABooking() throws {
+        func noShow(_ event: String, _ mark: (String, Int), sentAt: Int) -> [UInt8] {
+            var webhook = InviteeWebhook("A")
+            webhook.noShow = mark
+            webhook.sentAt = sentAt
+            return webhook.body(event)
+        }
+        let first = noShow("invitee_no_show.created", ("N", 100), sentAt: 100)
+        let cleared = noShow("invitee_no_show.deleted", ("N", 100), sentAt: 110)
+        let second = noShow("invitee_no_show.created", ("M", 120), sentAt: 120)
+        for endsMarked in [true, false] {
+            let deliveries = [Self.bookedA, Self.bookedA, first, cleared] + (endsMarked ? [second] : [])
+            let reference = try Self.ledger(deliveries).outcome
+            for order in deliveries.permutations {
+                let ledger = try Self.ledger(order)
+                #expect(ledger.outcome == reference)
+                #expect(ledger.standing.map(\.projection.state) == [endsMarked ? .noShow : .booked])
+                try Self.checkStory(of: ledger)
+                #expect(ledger.story.first == .booked && ledger.story.count { $0 == .booked } == 1)
+                let marks = Array(ledger.story.dropFirst())
+                #expect(marks.last == (endsMarked ? .noShowMarked : marks.isEmpty ? nil : .noShowCleared))
+            }
+        }
+    }
+
+    @Test func aMarkOnAMoveThatNobodyHeardOfTellsTheMoveFirst() throws {
+        var webhook = InviteeWebhook("B")
+        webhook.old = "A"
+        webhook.startsAt = 500
+        webhook.noShow = ("N", 700)
+        webhook.updatedAt = 60
+        webhook.sentAt = 700
+        let marked = webhook.body("invitee_no_show.created")
+        let deliveries = [Self.bookedA, Self.movedA, Self.createdB, marked]
+        let reference = try Self.ledger(deliveries).outcome
+        for order in deliveries.permutations {
+            let ledger = try Self.ledger(order)
+            #expect(ledger.outcome == reference)
+            try Self.checkStory(of: ledger)
+            let visit = try #require(ledger.told.last { [.booked, .rescheduled].contains($0.announcement) })
+            #expect(visit.event.visit.startsAt == InviteeWebhook.instant(10_500))
+            #expect(ledger.story.last == .noShowMarked)
+        }
+        let ledger = try Self.ledger([Self.bookedA, marked])
+        #expect(ledger.story == [.booked, .rescheduled, .noShowMarked])
+        #expect(ledger.told[1].event.previousVisit?.startsAt == InviteeWebhook.instant(10_000))
+        #expect(ledger.told.map(\.event.sequence) == [1, 2, 3])
+    }
+
+    @Test func aMarkOnACanceledBookingTellsNobodyOfAVisit() throws {
+        var webhook = InviteeWebhook("A")
+        webhook.noShow = ("N", 100)
+        webhook.sentAt = 100
+        let marked = webhook.body("invitee_no_show.created")
+        #expect(try Self.ledger([InviteeWebhook.canceled("A"), marked, Self.bookedA]).story == [.canceled])
     }
 
     // MARK: - Two consultations that are one
@@ -201,6 +264,8 @@ import Testing
             // Sequences count up from one, without gaps.
             #expect(story.map(\.event.sequence) == Array(1..<(story.count + 1)))
             #expect(record.sequence == story.count)
+            // A visit is told before anything is told about it.
+            #expect(story.first.map { [.booked, .canceled].contains($0.announcement) } ?? true)
             // Nobody is told twice that the same thing is off, and a reschedule is never a cancellation and a booking.
             #expect(story.count { $0.announcement == .canceled } <= 1)
             for (one, next) in zip(story, story.dropFirst()) {

@@ -9,7 +9,8 @@ import TestSupport
 import Transport
 
 /// One installation of the built program: a database and a virtual host of its own, and processes that are really
-/// processes. Broker and database lie behind proxies, so that a test can take either away.
+/// processes, each with the broker user and the database log-in of its role and no others. Broker and database lie behind
+/// proxies, so that a test can take either away.
 final class Installation: Sendable {
     let pool: PostgresPool
     let http = HTTPClient(name: "end-to-end")
@@ -20,7 +21,7 @@ final class Installation: Sendable {
     let virtualHost: String
 
     private let executable: String
-    private let environment: [String: String]
+    private let accounts: Accounts
     private let folder: URL
     private let processes = Mutex<[String: RunningProcess]>([:])
     private let httpPort: Int
@@ -64,9 +65,7 @@ final class Installation: Sendable {
         database.path = "/" + (pool.configuration.database ?? "")
         httpPort = try FreePort.take()
 
-        var environment = ProcessInfo.processInfo.environment
-        environment["AMQP_URL"] = amqp.string
-        environment["DATABASE_URL"] = database.string
+        var environment: [String: String] = [:]
         environment["NEFF_HTTP_ADDRESS"] = "127.0.0.1:\(httpPort)"
         environment["CALENDLY_WEBHOOK_SIGNING_KEY"] = signingKey
         environment["NEFF_STATE_DIR"] = folder.appending(path: "state").path
@@ -75,8 +74,9 @@ final class Installation: Sendable {
         environment["NEFF_DATABASE_POOL_SIZE"] = "6"
         environment["NEFF_LOG_LEVEL"] = "info"
         for (name, value) in settings { environment[name] = value }
-        self.environment = environment
+        accounts = try Accounts(amqp: amqp, database: database, settings: environment)
 
+        try await run("roles", "apply")
         try await run("topology", "apply")
         let resources = folder.appending(path: "resources.json")
         try Self.resources.write(to: resources, atomically: true, encoding: .utf8)
@@ -101,7 +101,7 @@ final class Installation: Sendable {
     func execute(
         _ arguments: [String], settings: [String: String?] = [:]
     ) async throws -> (code: Int32, output: String, errors: String) {
-        var environment = environment
+        var environment = try accounts.environment(for: arguments)
         for (name, value) in settings { environment[name] = value }
         let output = folder.appending(path: "out-\(UUID().uuidString)")
         let errors = folder.appending(path: "err-\(UUID().uuidString)")
@@ -117,7 +117,7 @@ final class Installation: Sendable {
     /// Starts a role in the background and waits until it is ready.
     func start(_ name: String, _ arguments: String..., settings: [String: String] = [:]) async throws {
         let port = try FreePort.take()
-        var environment = environment
+        var environment = try accounts.environment(for: arguments)
         environment["NEFF_ADMIN_ADDRESS"] = "127.0.0.1:\(port)"
         for (name, value) in settings { environment[name] = value }
         let log = folder.appending(path: "\(name).log")

@@ -43,7 +43,7 @@ import Transport
             #expect(
                 command.request.customer
                     == Person(
-                        name: "Dana Whitfield", email: "dana@example.com", phone: "+1 (614) 555-0142"))
+                        name: "Customer One", email: "customer.one@example.com", phone: "+1 (614) 555-0142"))
             #expect(command.request.priority == .high)
             #expect(command.request.startsAt == Date(timeIntervalSince1970: 1_805_198_400))
             #expect(command.request.durationMinutes == 180)

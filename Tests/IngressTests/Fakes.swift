@@ -239,7 +239,7 @@ final class FakeKeys: Sendable {
 enum Samples {
     static let job = JobView(
         id: JobID(digest: Array(repeating: 1, count: 16)), number: "J-2027-00042", state: .scheduled, version: 3,
-        service: "patching", priority: .standard, customer: Person(name: "Dana Whitfield"),
+        service: "patching", priority: .standard, customer: Person(name: "Customer One"),
         site: JobRequest.Site(address: "410 Maple Street", timeZone: "America/New_York"),
         startsAt: Date(timeIntervalSince1970: 1_805_000_000), endsAt: Date(timeIntervalSince1970: 1_805_010_800),
         timeZone: "America/New_York", createdAt: Date(timeIntervalSince1970: 1_804_600_000),
@@ -247,12 +247,12 @@ enum Samples {
 
     static let consultation = ConsultationView(
         id: ConsultationID(digest: Array(repeating: 2, count: 16)), kind: .residential, state: .booked, version: 2,
-        sequence: 0, customer: Person(name: "Dana Whitfield"), startsAt: Date(timeIntervalSince1970: 1_805_000_000),
+        sequence: 0, customer: Person(name: "Customer One"), startsAt: Date(timeIntervalSince1970: 1_805_000_000),
         endsAt: Date(timeIntervalSince1970: 1_805_003_600), timeZone: "America/New_York", assignment: .pending,
         createdAt: Date(timeIntervalSince1970: 1_804_600_000), updatedAt: Date(timeIntervalSince1970: 1_804_600_000))
 
     static let createJob = """
-        {"customer":{"name":"Dana Whitfield","email":"dana@example.com","phone":"+1 (614) 555-0142"},
+        {"customer":{"name":"Customer One","email":"customer.one@example.com","phone":"+1 (614) 555-0142"},
          "site":{"address":"410 Maple Street, Zanesville, OH","time_zone":"America/New_York"},
          "service":"patching","priority":"high","starts_at":"2027-03-16T08:00:00-04:00","duration_minutes":180}
         """

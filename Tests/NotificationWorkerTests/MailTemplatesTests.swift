@@ -38,8 +38,10 @@ import Testing
         ("consultation_merged", ["Ann Example", "stands"]), ("consultation_canceled", ["Ann Example", "It rains"]),
         ("job_scheduled", ["Ann Example", "12 Sample Road", "Crew One"]),
         ("job_moved", ["Ann Example", "March 12, 2027", "12 Sample Road", "It rains"]),
-        ("job_canceled", ["Ann Example", "It rains"]), ("visit_assigned", ["12 Sample Road", "+1 614 555 0100"]),
-        ("visit_moved", ["March 12, 2027", "12 Sample Road", "It rains"]), ("visit_released", ["12 Sample Road"]),
+        ("job_canceled", ["Ann Example", "It rains"]),
+        ("visit_assigned", ["12 Sample Road", "+1 614 555 0100", "2 other customers"]),
+        ("visit_moved", ["March 12, 2027", "12 Sample Road", "It rains", "2 other customers"]),
+        ("visit_released", ["12 Sample Road", "2 other customers"]),
         ("visit_unassigned", ["Eve is away", "Max is taken", "March 12, 2027", "Max", "+1 614 555 0100"]),
     ])
     func templatesSayWhatIsKnown(_ template: String, _ facts: [String]) throws {

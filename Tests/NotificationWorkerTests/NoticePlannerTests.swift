@@ -37,6 +37,29 @@ import Testing
         #expect(try told(.consultationReleased, event) == ["eve@neff.example visit_released cancel"])
     }
 
+    @Test func aVisitThatIsOverNeedsNoConfirmation() throws {
+        let past = try Sample.visit("2026-03-16T13:00:00Z")
+        let event = try Sample.consultationEvent { $0.visit = past }
+        #expect(try told(.consultationBooked, event).isEmpty)
+        #expect(try told(.consultationRescheduled, event).isEmpty)
+        #expect(try told(.consultationCanceled, event) == ["ann@example.com consultation_canceled cancel"])
+        let assignment = try Sample.assignment { $0.visit = past }
+        #expect(try told(.consultationAssigned, assignment).isEmpty)
+        #expect(try told(.consultationUnassigned, assignment).isEmpty)
+        #expect(try told(.consultationReleased, assignment) == ["eve@neff.example visit_released cancel"])
+        // It counts when the event was written, not when it is read: while the visit lasts, people are still told.
+        let lasting = try Sample.consultationEvent {
+            $0.visit.startsAt = Sample.now - 60
+            $0.visit.endsAt = Sample.now + 60
+        }
+        #expect(try told(.consultationBooked, lasting) == ["ann@example.com consultation_booked request"])
+    }
+
+    @Test func theEstimatorIsToldWhoElseIsThere() throws {
+        let shared = try Sample.assignment { $0.companions = 2 }
+        #expect(try plan(.consultationAssigned, shared).map(\.facts.companions) == [2])
+    }
+
     @Test func theOfficeIsToldIfNobodyCanGo() throws {
         let event = try Sample.assignment { $0.assignee = nil }
         #expect(try told(.consultationUnassigned, event) == ["office@neff.example visit_unassigned none"])

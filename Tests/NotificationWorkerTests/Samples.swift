@@ -74,7 +74,7 @@ enum Sample {
                         startsAt: previous.startsAt, endsAt: previous.endsAt, resource: estimator.id,
                         resourceName: "Max")
                 ],
-                cancelLink: "https://calendly.com/cancellations/abc",
+                companions: 2, cancelLink: "https://calendly.com/cancellations/abc",
                 rescheduleLink: "https://calendly.com/reschedulings/abc", invitation: .request)
         }
         var notice = PlannedNotification(

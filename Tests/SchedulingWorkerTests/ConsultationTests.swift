@@ -23,7 +23,8 @@ extension Office {
 
     func event(
         _ type: MessageType, _ id: ConsultationID, sequence: Int, start: String, previous: String? = nil,
-        kind: ConsultationKind = .residential, hosts: [ConsultationEvent.Host] = [], copy: Int = 0
+        kind: ConsultationKind = .residential, hosts: [ConsultationEvent.Host] = [],
+        calendarEvent: ConsultationEvent.CalendarEvent? = nil, copy: Int = 0
     ) throws -> Envelope {
         func visit(_ start: String) throws -> Visit {
             let startsAt = try instant(start)
@@ -31,7 +32,8 @@ extension Office {
         }
         let body = ConsultationEvent(
             consultation: id, sequence: sequence, kind: kind, customer: Self.customer, visit: try visit(start),
-            previousVisit: try previous.map(visit), address: "12 Sample Road", hosts: hosts)
+            previousVisit: try previous.map(visit), address: "12 Sample Road", hosts: hosts,
+            calendarEvent: calendarEvent)
         return Envelope(
             id: "\(type)-\(id)-\(sequence)-\(copy)", type: type, timestamp: now, body: try WireJSON.encode(body))
     }

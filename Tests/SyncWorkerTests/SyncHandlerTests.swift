@@ -196,6 +196,26 @@ import WorkerRuntime
         }
     }
 
+    @Test func aNoShowThatOvertakesItsBookingAnnouncesBoth() async throws {
+        var webhook = InviteeWebhook("A")
+        webhook.noShow = ("N", 100)
+        webhook.sentAt = 101
+        let marked = webhook.body("invitee_no_show.created")
+        var outcomes: [[String]] = []
+        for order in [[Self.bookedA, marked], [marked, Self.bookedA]] {
+            try await SyncBench.run { bench in
+                for body in order { try await bench.deliver(body) }
+                let sent = try await bench.announcements()
+                #expect(sent.map(\.type) == [.consultationBooked, .consultationNoShowMarked])
+                #expect(sent.map(\.event.sequence) == [1, 2])
+                #expect(sent.allSatisfy { $0.event.customer.email == "pat@example.com" })
+                #expect(try await bench.column("select announced_state from consultations") == ["no_show"])
+                outcomes.append(try await bench.outcome())
+            }
+        }
+        #expect(outcomes.first == outcomes.last)
+    }
+
     // MARK: - Hints
 
     @Test func aStaleDeliveryIsAHintThatAValidOneReplaces() async throws {

@@ -13,6 +13,7 @@ struct BrokerFixture: Sendable {
     let api: ManagementAPI
     let configuration: AMQPConfiguration
     let suffix: String
+    let client: HTTPClient
 
     var virtualHost: String { configuration.virtualHost }
 
@@ -25,6 +26,15 @@ struct BrokerFixture: Sendable {
 
     /// The broker user of a role of the shipped file.
     func user(_ role: String) -> String { TopologyDocument.user(of: "\(role)-\(suffix)") }
+
+    /// The management API, as a role's user.
+    func api(as role: String) throws -> ManagementAPI {
+        let address = try BrokerManagement.environment("RABBITMQ_MANAGEMENT_URL")
+        let server = address.split(separator: "@").last ?? ""
+        return ManagementAPI(
+            address: try ManagementAddress("http://\(user(role)):password-\(suffix)@\(server)"),
+            virtualHost: virtualHost, client: client)
+    }
 
     /// A connection, as the administrator or as a role's user.
     func withConnection<Value: Sendable>(
@@ -58,7 +68,7 @@ func withBroker(_ body: (BrokerFixture) async throws -> Void) async throws {
             api: ManagementAPI(
                 address: try ManagementAddress(BrokerManagement.environment("RABBITMQ_MANAGEMENT_URL")),
                 virtualHost: configuration.virtualHost, client: client),
-            configuration: configuration, suffix: suffix)
+            configuration: configuration, suffix: suffix, client: client)
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await body(fixture)) } catch { outcome = .failure(error) }
         let management = try BrokerManagement.fromEnvironment()

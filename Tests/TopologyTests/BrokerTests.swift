@@ -144,38 +144,6 @@ import Transport
         #expect(!definitions.json.contains("neff-ingress"))
     }
 
-    @Test func eachRoleMayDoItsWorkAndNothingElse() async throws {
-        try await withBroker { broker in
-            try await broker.deployment(broker.passwords).apply()
-            func publish(_ connection: Connection, _ exchange: String, _ key: String) async throws {
-                try await connection.publish(Publication(exchange: exchange, routingKey: key, body: [1]))
-            }
-            try await broker.withConnection(as: "ingress") { connection in
-                try await publish(connection, "inbound", "calendly.invitee.created")
-                try await publish(connection, "commands", "job.create")
-                await #expect(throws: (any Error).self) { try await publish(connection, "events", "job.scheduled") }
-                await #expect(throws: (any Error).self) { try await publish(connection, "", "sync") }
-                let refused = await #expect(throws: AMQPError.self) { try await connection.get("sync") }
-                #expect(refused?.code == .accessRefused)
-                await #expect(throws: AMQPError.self) { _ = try await connection.declareQueue("mine") }
-            }
-            try await broker.withConnection(as: "sync") { connection in
-                let delivery = try #require(try await connection.get("sync"))
-                try await publish(connection, "retry", "sync.retry.5s")
-                try await publish(connection, "dead", "sync")
-                try await connection.acknowledge(delivery)
-                await #expect(throws: AMQPError.self) { try await connection.get("sync.dead") }
-                await #expect(throws: AMQPError.self) { try await connection.get("scheduling") }
-            }
-            try await broker.withConnection(as: "deadletters") { connection in
-                let dead = try #require(try await connection.get("sync.dead"))
-                try await publish(connection, "", "sync")
-                try await connection.acknowledge(dead)
-                await #expect(throws: AMQPError.self) { try await connection.get("sync") }
-            }
-        }
-    }
-
     @Test func aMessageThatNoBindingTakesIsKept() async throws {
         try await withBroker { broker in
             try await broker.deployment().apply()

@@ -37,7 +37,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
     @Test func everyRuleOfTheCheckHasAFixture() {
         let onlyOnABroker: Set<Finding.Rule> = [
             .brokerTooOld, .featureFlagDisabled, .brokerAlarm, .missing, .drift, .foreign, .overridden,
-            .queueUnavailable, .userMissing, .canary,
+            .queueUnavailable, .userMissing, .notSeen, .canary,
         ]
         let covered = Self.mistakes.reduce(into: Set<Finding.Rule>()) { $0.formUnion($1.rules) }
         #expect(covered.union(onlyOnABroker) == Set(Finding.Rule.allCases))

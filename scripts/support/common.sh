@@ -3,6 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 state=$root/.local
+# The folder that another Debian release is unpacked in, for servers that come from there; empty for this system's own.
+rootfs=
 # Debian's own interpreter: python3-aiosmtpd is not visible to another one found earlier on PATH.
 # shellcheck disable=SC2034
 python=/usr/bin/python3
@@ -29,17 +31,55 @@ as_account() {
     fi
 }
 
+# choose_release NAME: servers come from another Debian release, with state of their own beside .local's.
+choose_release() {
+    case $1 in
+    debian12) ;;
+    debian13)
+        state=$root/.local/debian13
+        rootfs=$state/root
+        ;;
+    *) fail "there is no release $1: debian12 (this system's own packages) or debian13" ;;
+    esac
+}
+
+# Becomes a server's program, under the account. From another release it runs in that release's folder, in mounts of its
+# own, with its state at the path where we see it too.
+as_server() {
+    local owner
+    owner=${account:-$(id -un)}
+    if [ -z "$rootfs" ]; then
+        [ -n "$account" ] || exec "$@"
+        exec setpriv --reuid "$account" --regid "$(id -g "$account")" --init-groups -- "$@"
+    fi
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    exec unshare --mount --propagation private -- sh -c '
+        rootfs=$1 state=$2 data=$3 owner=$4
+        shift 4
+        mount -t proc proc "$rootfs/proc" && mount --rbind /dev "$rootfs/dev" || exit 1
+        for folder in "$state" "$data"; do
+            mkdir -p "$rootfs$folder" && mount --bind "$folder" "$rootfs$folder" || exit 1
+        done
+        exec chroot --userspec="$owner" "$rootfs" "$@"' as-server \
+        "$rootfs" "$state" "$(data_root)" "$(id -u "$owner"):$(id -g "$owner")" "$@"
+}
+
 # Where server data lives: .local itself, unless the account cannot reach it (a checkout under /root) or the path is
 # too long for a unix socket (107 bytes). Then .local/<server> is a symbolic link into a folder under /var/tmp.
 data_root() {
     if as_account test -x "$state" 2>/dev/null && [ "${#state}" -le 70 ]; then
         printf '%s\n' "$state"
     else
-        printf '/var/tmp/neff-%s\n' "$(checkout_hash)"
+        printf '/var/tmp/neff-%s\n' "$(state_hash)"
     fi
 }
 
-checkout_hash() { printf '%s' "$root" | sha256sum | cut -c1-10; }
+# Names what must be unique on this machine: this checkout, and the release.
+state_hash() {
+    local path=$root
+    [ -z "$rootfs" ] || path=$state
+    printf '%s' "$path" | sha256sum | cut -c1-10
+}
 
 # Makes the data folder of one server, owned by the account, and links it from .local when it lies elsewhere.
 place() {
@@ -77,6 +117,10 @@ secret() {
     fi
     cat "$path"
 }
+
+# Each has a broker user neff-<role> and a database log-in neff_login_<role>.
+# shellcheck disable=SC2034
+service_roles="ingress sync scheduling notification deadletters operator"
 
 need_swift() {
     command -v swift >/dev/null 2>&1 || fail "Swift 6.2 or newer is needed and was not found on PATH.

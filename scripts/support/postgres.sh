@@ -2,7 +2,11 @@
 # The private PostgreSQL: loopback only, TLS on, scram passwords, data in .local/postgres.
 
 postgres_dir() { printf '%s/postgres\n' "$(data_root)"; }
-postgres_bin() { find /usr/lib/postgresql/*/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1; }
+postgres_bin() {
+    local found
+    found=$(find "$rootfs"/usr/lib/postgresql/*/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
+    printf '%s\n' "${found#"$rootfs"}"
+}
 postgres_running() { running postgres "$(postgres_dir)/data"; }
 
 postgres_start() {
@@ -17,7 +21,7 @@ postgres_start() {
         # Nothing is worth keeping from a first start that did not finish.
         rm -rf "${dir:?}/data"
         secret postgres | private_file "$dir/password"
-        (cd / && as_account "$bin/initdb" -D "$dir/data" -U neff --pwfile="$dir/password" --auth=scram-sha-256 \
+        (cd / && as_server "$bin/initdb" -D "$dir/data" -U neff --pwfile="$dir/password" --auth=scram-sha-256 \
             -E UTF8 --locale=C.UTF-8) >>"$state/log/postgres.log" 2>&1 ||
             fail "initdb failed; see .local/log/postgres.log"
         rm -f "$dir/password"

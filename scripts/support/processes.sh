@@ -34,7 +34,7 @@ launch() {
     shift 3
     mkdir -p "$state/run"
     # Descriptor 9 is the lock of scripts/services: a server that inherited it would hold the lock for ever.
-    (cd / && as_account_exec setsid "$@") </dev/null >>"$log" 2>&1 9>&- &
+    (cd / && as_server setsid "$@") </dev/null >>"$log" 2>&1 9>&- &
     pid=$!
     printf '%s %s %s\n' "$pid" "$(start_time "$pid")" "$(boot_id)" >"$(pid_file "$name")"
     # Until the subshell has become the command it still carries our own command line.
@@ -42,13 +42,6 @@ launch() {
         sleep 0.05
         tries=$((tries - 1))
     done
-}
-
-as_account_exec() {
-    if [ -n "$account" ]; then
-        exec setpriv --reuid "$account" --regid "$(id -g "$account")" --init-groups -- "$@"
-    fi
-    exec "$@"
 }
 
 # A dead process keeps its number until its parent collects it, and PostgreSQL takes the number for a live rival.

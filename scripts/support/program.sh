@@ -31,6 +31,48 @@ ENV
     )
 }
 
+# program_install NEFF: makes schema, topology, log-ins and users, as the administrator.
+program_install() {
+    "$1" migrate up
+    "$1" roles apply
+    "$1" topology apply
+}
+
+# program_as ROLE COMMAND...: runs a command as one role.
+program_as() (become "$@")
+
+# Turns this shell into a command that has a role's broker user and database log-in, and nobody else's passwords. They
+# go through the environment: others can see arguments.
+become() {
+    local role=$1 broker database name
+    shift
+    broker=NEFF_BROKER_PASSWORD_${role^^}
+    database=NEFF_DATABASE_PASSWORD_${role^^}
+    [ -n "${!broker-}" ] || fail "$state/env has no passwords for $role; run scripts/services up"
+    AMQP_URL=amqp://neff-$role:${!broker}@${AMQP_URL##*@}
+    DATABASE_URL=postgres://neff_login_$role:${!database}@${DATABASE_URL##*@}
+    # Only people look at the broker's management API.
+    if [ "$role" = operator ]; then
+        RABBITMQ_MANAGEMENT_URL=http://neff-operator:${!broker}@${RABBITMQ_MANAGEMENT_URL##*@}
+    else
+        unset RABBITMQ_MANAGEMENT_URL
+    fi
+    for name in $(compgen -e | grep -E '^(NEFF_(BROKER|DATABASE)_PASSWORD|AMQP_URL|DATABASE_URL)_' || true); do
+        unset "$name"
+    done
+    unset AMQPS_URL DATABASE_TLS_URL
+    export AMQP_URL DATABASE_URL
+    exec "$@"
+}
+
+# The role that a command of the program works as.
+role_of() {
+    case "$2" in
+    worker) printf '%s\n' "${3//-/}" ;;
+    *) printf '%s\n' "$2" ;;
+    esac
+}
+
 # psql on the server's maintenance database. The password goes through the environment: others can see arguments.
 database_shell() {
     local rest=${DATABASE_URL#*://} credentials server
@@ -56,12 +98,13 @@ with socket.socket() as s:
     print(s.getsockname()[1])'
 }
 
-# program_start NAME COMMAND...: starts a process with its own admin port and log.
+# program_start NAME COMMAND...: starts a service under its own role, with its own admin port and log.
 program_start() {
     local name=$1 port
     shift
     port=$(free_port)
-    NEFF_ADMIN_ADDRESS=127.0.0.1:$port setsid "$@" </dev/null >>"$program_home/log/$name.log" 2>&1 &
+    NEFF_ADMIN_ADDRESS=127.0.0.1:$port become "$(role_of "$@")" setsid "$@" \
+        </dev/null >>"$program_home/log/$name.log" 2>&1 &
     printf '%s %s %s\n' "$!" "$port" "$*" >"$program_home/run/$name"
 }
 

@@ -2,8 +2,12 @@
 # The private RabbitMQ: own node name, own epmd, loopback only, plain and TLS listeners, data in .local/rabbitmq.
 
 rabbitmq_dir() { printf '%s/rabbitmq\n' "$(data_root)"; }
-rabbitmq_node() { printf 'neff-%s@localhost\n' "$(checkout_hash)"; }
-rabbitmq_sbin() { find /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin -maxdepth 0 2>/dev/null | sort -V | tail -n 1; }
+rabbitmq_node() { printf 'neff-%s@localhost\n' "$(state_hash)"; }
+rabbitmq_sbin() {
+    local found
+    found=$(find "$rootfs"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
+    printf '%s\n' "${found#"$rootfs"}"
+}
 rabbitmq_running() { running rabbitmq "$(rabbitmq_node)"; }
 epmd_running() { running epmd "$(port epmd)"; }
 
@@ -91,9 +95,9 @@ rabbitmq_command_line_tool() {
     mkdir -p "$state/bin"
     for tool in rabbitmqctl rabbitmq-diagnostics rabbitmq-queues; do
         {
-            printf '#!/bin/sh\ncd /\nexec '
-            [ -z "$account" ] || printf 'setpriv --reuid %s --regid %s --init-groups -- ' "$account" "$(id -g "$account")"
-            printf 'env -i'
+            printf '#!/bin/bash\n. %s/scripts/support/common.sh\n' "$root"
+            [ -z "$rootfs" ] || printf 'choose_release %s\n' "${state##*/}"
+            printf 'cd /\nas_server env -i'
             printf " '%s'" "$@" "$sbin/$tool"
             # shellcheck disable=SC2016
             printf ' "$@"\n'

@@ -13,7 +13,8 @@ smtp_start() {
     secret smtp | private_file "$dir/password"
     # The account may not be able to read the checkout.
     private_file "$dir/smtp_server.py" <"$root/scripts/support/smtp_server.py"
-    launch smtp "$dir/smtp_server.py" "$state/log/smtp.log" "$python" "$dir/smtp_server.py" --port "$(port smtp)" \
+    # Ours, whatever release the other servers come from.
+    rootfs='' launch smtp "$dir/smtp_server.py" "$state/log/smtp.log" "$python" "$dir/smtp_server.py" --port "$(port smtp)" \
         --implicit-tls-port "$(port smtps)" --certificate "$dir/server.pem" --key "$dir/server-key.pem" \
         --user neff --password-file "$dir/password" --mailbox "$dir/mailbox.jsonl"
 }

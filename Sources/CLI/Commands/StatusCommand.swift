@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Postgres
 import Settings
+import Topology
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,18 +31,7 @@ struct StatusCommand: AsyncParsableCommand {
         print("Neff Scheduling at \(Output.time(snapshot.takenAt))")
         print()
         if let queues = snapshot.queues {
-            let busy = queues.filter { $0.ready + $0.unacknowledged > 0 || $0.consumers > 0 }
-            var table = Table("QUEUE", "READY", "UNACKED", "IN/S", "OUT/S", "CONSUMERS")
-            for queue in busy {
-                table.add(
-                    queue.name, String(queue.ready), String(queue.unacknowledged), Self.rate(queue.publishRate),
-                    Self.rate(queue.deliverRate), String(queue.consumers))
-            }
-            if busy.isEmpty {
-                print("Queues: all \(queues.count) are empty.")
-            } else {
-                table.print()
-            }
+            show(queues)
         } else {
             print("Queues: unknown (\(snapshot.queuesUnknownBecause ?? "no answer"))")
         }
@@ -101,6 +91,26 @@ struct StatusCommand: AsyncParsableCommand {
             print("Look at them with `neff dead-letters list`.")
         }
     }
+
+    /// Every work queue, and of the others those that hold something.
+    private static func show(_ queues: [QueueDepth]) {
+        let work = (try? TopologyDocument.shipped())?.workQueues.keys.filter { $0 != "canary" } ?? []
+        var table = Table("QUEUE", "READY", "UNACKED", "IN/S", "OUT/S", "CONSUMERS")
+        for queue in queues where work.contains(queue.name) || (queue.ready ?? 0) + (queue.unacknowledged ?? 0) > 0 {
+            table.add(
+                queue.name, Self.count(queue.ready), Self.count(queue.unacknowledged), Self.rate(queue.publishRate),
+                Self.rate(queue.deliverRate), Self.count(queue.consumers))
+        }
+        table.print()
+        let idle = queues.filter { work.contains($0.name) && $0.consumers == 0 }.map(\.name)
+        if !idle.isEmpty { print("Nobody consumes \(idle.joined(separator: ", ")). Start a worker of that role.") }
+        let missing = Set(work).subtracting(queues.map(\.name)).sorted()
+        if !missing.isEmpty {
+            print("The broker does not have \(missing.joined(separator: ", ")). Run `neff topology apply`.")
+        }
+    }
+
+    private static func count(_ value: Int?) -> String { value.map(String.init) ?? "-" }
 
     private static func rate(_ value: Double) -> String {
         value.formatted(.number.precision(.fractionLength(value < 10 ? 1 : 0)).grouping(.never))

@@ -5,9 +5,10 @@ import Transport
 /// What the broker says of one queue.
 struct QueueDepth: Encodable, Sendable {
     let name: String
-    let ready: Int
-    let unacknowledged: Int
-    let consumers: Int
+    /// Counts are missing in the first seconds of a queue: the broker collects them every five.
+    let ready: Int?
+    let unacknowledged: Int?
+    let consumers: Int?
     /// Messages per second, as the broker averages them.
     let publishRate: Double
     let deliverRate: Double
@@ -58,9 +59,8 @@ struct QueueDepth: Encodable, Sendable {
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         return try decoder.decode([Report].self, from: Data(response.body)).map { report in
             QueueDepth(
-                name: report.name, ready: report.messagesReady ?? 0,
-                unacknowledged: report.messagesUnacknowledged ?? 0,
-                consumers: report.consumers ?? 0, publishRate: report.messageStats?.publishDetails?.rate ?? 0,
+                name: report.name, ready: report.messagesReady, unacknowledged: report.messagesUnacknowledged,
+                consumers: report.consumers, publishRate: report.messageStats?.publishDetails?.rate ?? 0,
                 deliverRate: report.messageStats?.deliverGetDetails?.rate ?? 0)
         }.sorted { $0.name < $1.name }
     }

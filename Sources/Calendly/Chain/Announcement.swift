@@ -32,25 +32,35 @@ package enum Announcement: String, Hashable, Sendable, CaseIterable {
     /// It does not look at what has just arrived: news that changes nothing is not news, which is also why an echo of
     /// something that was announced before, such as a cancellation that we asked Calendly for, stays silent.
     ///
+    /// A mark that nobody came says something about a visit and does not take it off, so people first have to know of that
+    /// visit: a mark that overtakes its booking or its move makes two announcements, the same two as in the right order.
+    ///
     /// - Parameter told: nil if nobody was ever told anything.
-    /// - Returns: nil if there is nothing to say. While a reschedule is half known there never is.
-    package static func needed(told: Told?, now: ConsultationProjection) -> Announcement? {
-        switch (told?.state, now.state) {
-        case (_, .rescheduling): nil
-        case (nil, .booked), (.canceled, .booked): .booked
-        case (.noShow, .booked) where told == Told(now).with(state: .noShow): .noShowCleared
-        case (_, .booked): told == Told(now) ? nil : .rescheduled
-        case (_, .noShow): told?.state == .noShow && told?.invitee == now.currentInvitee ? nil : .noShowMarked
-        // A cancellation is told even to people who never heard of the booking: Calendly itself tells them nothing.
-        case (_, .canceled): told?.state == .canceled ? nil : .canceled
+    /// - Returns: in the order in which it has to be said. While a reschedule is half known there is nothing to say.
+    package static func needed(told: Told?, now: ConsultationProjection) -> [Announcement] {
+        switch now.state {
+        case .rescheduling:
+            return []
+        case .canceled:
+            // A cancellation is told even to people who never heard of the booking: Calendly itself tells them nothing.
+            return told?.state == .canceled ? [] : [.canceled]
+        case .booked, .noShow:
+            let visit = visitNews(told: told, now: now)
+            let wasMarked = told?.state == .noShow && visit == nil
+            let mark: Announcement? =
+                switch (wasMarked, now.state == .noShow) {
+                case (false, true): .noShowMarked
+                case (true, false): .noShowCleared
+                case (true, true), (false, false): nil
+                }
+            return [visit, mark].compactMap(\.self)
         }
     }
-}
 
-extension Told {
-    fileprivate func with(state: ConsultationState) -> Told {
-        var told = self
-        told.state = state
-        return told
+    /// What has to be said of the visit itself, whether anybody came or not.
+    private static func visitNews(told: Told?, now: ConsultationProjection) -> Announcement? {
+        guard var told, told.state != .canceled else { return .booked }
+        told.state = now.state
+        return told == Told(now) ? nil : .rescheduled
     }
 }

@@ -52,7 +52,7 @@ package struct ChainUpdate: Hashable, Sendable {
             if let withdrawal = after.merge(into: consultation.id) { announcements.append(withdrawal) }
             return Merger(before: before, after: after)
         }
-        if let news = consultation.announce() { announcements.append(news) }
+        announcements += consultation.announce(at: known[projection.currentInvitee]?.snapshot?.calendarEvent)
 
         let waitedBefore =
             previous.map {

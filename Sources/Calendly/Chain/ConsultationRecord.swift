@@ -30,22 +30,26 @@ package struct ConsultationRecord: Hashable, Sendable {
         ConsultationID(digest: Array(SHA256.hash(data: Array(("calendly consultation " + uri).utf8))))
     }
 
-    /// Makes the announcement that is needed, if one is, and notes that it was made.
-    mutating func announce() -> PendingAnnouncement? {
-        guard let announcement = Announcement.needed(told: told, now: projection) else { return nil }
+    /// Makes the announcements that are needed, and notes that they were made.
+    ///
+    /// - Parameter calendarEvent: what the visit is at Calendly.
+    mutating func announce(at calendarEvent: ConsultationEvent.CalendarEvent?) -> [PendingAnnouncement] {
         let toldVisit = told.map {
             Visit(startsAt: $0.startsAt, endsAt: $0.endsAt, timeZone: projection.visit.timeZone)
         }
-        sequence += 1
-        told = Told(projection)
-        var event = self.event
-        switch announcement {
-        case .rescheduled: event.previousVisit = toldVisit
-        // The visit that is off may be one that nobody has heard of; then people have to be told which one they knew.
-        case .canceled, .noShowMarked: event.previousVisit = toldVisit == event.visit ? nil : toldVisit
-        case .booked, .noShowCleared: break
+        return Announcement.needed(told: told, now: projection).map { announcement in
+            sequence += 1
+            told = Told(projection)
+            var event = self.event
+            event.calendarEvent = calendarEvent
+            switch announcement {
+            case .rescheduled: event.previousVisit = toldVisit
+            // The visit that is off may be one that nobody has heard of; then people have to be told which one they knew.
+            case .canceled: event.previousVisit = toldVisit == event.visit ? nil : toldVisit
+            case .booked, .noShowMarked, .noShowCleared: break
+            }
+            return PendingAnnouncement(announcement: announcement, event: event)
         }
-        return PendingAnnouncement(announcement: announcement, event: event)
     }
 
     /// Takes back what people were told of this record, because another one stands for the same booking.

@@ -1,3 +1,5 @@
+import Domain
+
 /// One delivery, as far as it is about an invitee.
 package struct InviteeObservation: Hashable, Sendable {
     package var change: WebhookEnvelope.InviteeChange
@@ -153,6 +155,12 @@ package struct InviteeRecord: Hashable, Sendable {
 }
 
 extension InviteeRecord.Snapshot {
+    /// The event at Calendly that the invitee takes part in, alone or with others.
+    var calendarEvent: ConsultationEvent.CalendarEvent {
+        let event = payload.scheduledEvent
+        return ConsultationEvent.CalendarEvent(uri: event.uri, asOf: (event.updatedAt ?? at).date)
+    }
+
     /// A total order: the newer time wins; at the same time a fact wins over a hint, and a cancellation over a booking.
     func replaces(_ other: InviteeRecord.Snapshot) -> Bool {
         func rank(_ snapshot: Self) -> (Timestamp, Int, Int) {

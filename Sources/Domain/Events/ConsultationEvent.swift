@@ -1,3 +1,5 @@
+package import Foundation
+
 /// The body of `consultation.booked`, `.rescheduled`, `.canceled`, `.no_show_marked` and `.no_show_cleared`.
 ///
 /// It carries everything that its readers need, as of the moment it was written, so none of them reads the
@@ -9,8 +11,8 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
     package var kind: ConsultationKind
     package var customer: Person
     package var visit: Visit
-    /// The visit that people were told of before: always with `consultation.rescheduled`, and with a cancellation or a
-    /// no-show if they have not heard of the move to `visit`.
+    /// The visit that people were told of before: always with `consultation.rescheduled`, and with a cancellation if they
+    /// have not heard of the move to `visit`.
     package var previousVisit: Visit?
     package var address: String?
     /// Answers by normalised key, such as `project_type`, and unmapped ones by their question's text.
@@ -24,13 +26,28 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
     /// With `consultation.canceled`: the consultation that stands for the same booking. The visit is off only under this
     /// identifier, so whoever tells people must not say that their visit as such is canceled.
     package var mergedInto: ConsultationID?
+    /// What the visit is at Calendly. Consultations with the same one are invitees of a group event, which is one visit.
+    package var calendarEvent: CalendarEvent?
 
     private enum CodingKeys: String, CodingKey {
         case consultation, sequence, kind, customer, visit, previousVisit, address, answers, hosts, canceledBy, reason
-        case mergedInto
+        case mergedInto, calendarEvent
         // Spelled as the snake_case key strategy reads `cancel_url` back.
         case cancelURL = "cancelUrl"
         case rescheduleURL = "rescheduleUrl"
+    }
+
+    /// An event in Calendly's calendar, which several invitees can share.
+    package struct CalendarEvent: Codable, Hashable, Sendable {
+        /// Calendly's URI of the scheduled event.
+        package var uri: String
+        /// Calendly's time of what is said of it here; of two times of the event the one of the later `asOf` is right.
+        package var asOf: Date
+
+        package init(uri: String, asOf: Date) {
+            self.uri = uri
+            self.asOf = asOf
+        }
     }
 
     /// A host of the event at Calendly.
@@ -51,7 +68,7 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
         consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
         previousVisit: Visit? = nil, address: String? = nil, answers: [String: String] = [:], hosts: [Host] = [],
         cancelURL: String? = nil, rescheduleURL: String? = nil, canceledBy: String? = nil, reason: String? = nil,
-        mergedInto: ConsultationID? = nil
+        mergedInto: ConsultationID? = nil, calendarEvent: CalendarEvent? = nil
     ) {
         self.consultation = consultation
         self.sequence = sequence
@@ -67,6 +84,7 @@ package struct ConsultationEvent: Codable, Hashable, Sendable {
         self.canceledBy = canceledBy
         self.reason = reason
         self.mergedInto = mergedInto
+        self.calendarEvent = calendarEvent
     }
 }
 
@@ -84,6 +102,8 @@ package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
     package var assignee: Assignee?
     /// Whether the assignee had this consultation before, so that it is a change for them and not news.
     package var isUpdate: Bool
+    /// How many other customers share the visit: invitees of the same group event. Nil in messages of earlier versions.
+    package var companions: Int?
     /// Why nobody could be assigned, in plain words.
     package var reasons: [String]
     package var alternatives: [Alternative]
@@ -91,7 +111,7 @@ package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
     package init(
         consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
         address: String? = nil, answers: [String: String] = [:], assignee: Assignee? = nil, isUpdate: Bool = false,
-        reasons: [String] = [], alternatives: [Alternative] = []
+        companions: Int? = nil, reasons: [String] = [], alternatives: [Alternative] = []
     ) {
         self.consultation = consultation
         self.sequence = sequence
@@ -102,6 +122,7 @@ package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
         self.answers = answers
         self.assignee = assignee
         self.isUpdate = isUpdate
+        self.companions = companions
         self.reasons = reasons
         self.alternatives = alternatives
     }

@@ -86,6 +86,9 @@ package struct MailTemplates: Sendable {
         set("customer", facts.customerName, maxCharacters: Self.maxName)
         set("customer_phone", facts.customerPhone, maxCharacters: Self.maxName)
         set("assignee", facts.assignee, maxCharacters: Self.maxName)
+        if let companions = facts.companions, companions > 0 {
+            context["companions"] = companions == 1 ? "another customer" : "\(companions) other customers"
+        }
         set("address", facts.address)
         set("reason", facts.reason)
         set("previous_when", facts.previousVisit.map(VisitClock.text))

@@ -14,6 +14,7 @@ package struct NoticePlanner: Sendable {
 
     /// The notices of an event.
     ///
+    /// Of a consultation that was over when the event was written, nobody is told but that it is off: nobody can come to it.
     /// People without an e-mail address are not told; there is no other channel yet. Who is a customer and on the crew at
     /// once, or has one address for two crews, gets the first notice only.
     /// - Returns: none for an event of which nobody is told.
@@ -22,10 +23,13 @@ package struct NoticePlanner: Sendable {
         let notices: [PlannedNotification] =
             switch envelope.type {
             case .consultationBooked, .consultationRescheduled, .consultationCanceled:
-                consultationNotices(envelope.type, try WireJSON.decode(ConsultationEvent.self, from: envelope.body))
+                consultationNotices(
+                    envelope.type, try WireJSON.decode(ConsultationEvent.self, from: envelope.body),
+                    at: envelope.timestamp)
             case .consultationAssigned, .consultationReleased, .consultationUnassigned:
                 assignmentNotices(
-                    envelope.type, try WireJSON.decode(ConsultationAssignmentEvent.self, from: envelope.body))
+                    envelope.type, try WireJSON.decode(ConsultationAssignmentEvent.self, from: envelope.body),
+                    at: envelope.timestamp)
             case .jobScheduled, .jobRescheduled, .jobCanceled:
                 jobNotices(envelope.type, try WireJSON.decode(JobEvent.self, from: envelope.body))
             default: []
@@ -36,7 +40,10 @@ package struct NoticePlanner: Sendable {
 
     // MARK: Consultations
 
-    private func consultationNotices(_ type: MessageType, _ event: ConsultationEvent) -> [PlannedNotification] {
+    private func consultationNotices(
+        _ type: MessageType, _ event: ConsultationEvent, at time: Date
+    ) -> [PlannedNotification] {
+        if type != .consultationCanceled, event.visit.endsAt <= time { return [] }
         let template =
             switch type {
             case .consultationBooked: "consultation_booked"
@@ -54,11 +61,14 @@ package struct NoticePlanner: Sendable {
             event.consultation.rawValue, event.sequence, facts)
     }
 
-    private func assignmentNotices(_ type: MessageType, _ event: ConsultationAssignmentEvent) -> [PlannedNotification] {
+    private func assignmentNotices(
+        _ type: MessageType, _ event: ConsultationAssignmentEvent, at time: Date
+    ) -> [PlannedNotification] {
+        if type != .consultationReleased, event.visit.endsAt <= time { return [] }
         let facts = NoticeFacts(
             what: Self.name(of: event.kind), customerName: event.customer.name, customerPhone: event.customer.phone,
             visit: event.visit, address: event.address, assignee: event.assignee?.name, reasons: event.reasons,
-            alternatives: event.alternatives,
+            alternatives: event.alternatives, companions: event.companions,
             invitation: type == .consultationAssigned ? .request : type == .consultationReleased ? .cancel : .none)
         if type == .consultationUnassigned {
             return notice(

@@ -1,7 +1,6 @@
 import Calendly
 import Domain
 import Foundation
-import Messaging
 import Postgres
 
 extension ConsultationRecord {
@@ -12,9 +11,6 @@ extension ConsultationRecord {
         """
 
     init(row: Row) throws {
-        func json<Value: Decodable>(_ column: String, as type: Value.Type) throws -> Value {
-            try WireJSON.decode(type, from: row.decode(column, as: String.self).utf8)
-        }
         let told = try row.decodeRawIfPresent("announced_state", as: ConsultationState.self).map { state in
             Told(
                 state: state, invitee: try row.decode("announced_invitee"),
@@ -28,15 +24,13 @@ extension ConsultationRecord {
                 state: try row.decodeRaw("state"),
                 currentInvitee: try row.decode("current_invitee"),
                 kind: try row.decodeRaw("kind"),
-                customer: Person(
-                    name: try row.decode("customer_name"), email: try row.decode("customer_email"),
-                    phone: try row.decode("customer_phone")),
+                customer: try Person(row: row),
                 visit: Visit(
                     startsAt: try row.decode("starts_at"), endsAt: try row.decode("ends_at"),
                     timeZone: try row.decode("time_zone")),
                 address: try row.decode("address"),
-                answers: try json("answers", as: [String: String].self),
-                hosts: try json("hosts", as: [ConsultationEvent.Host].self),
+                answers: try row.decodeJSON("answers"),
+                hosts: try row.decodeJSON("hosts"),
                 eventType: try row.decode("event_type"),
                 eventName: try row.decode("event_name"),
                 cancelURL: try row.decode("cancel_url"),
@@ -65,16 +59,13 @@ extension ConsultationRepository {
 
     /// In the order of `ConsultationRecord.columns`.
     private static func values(of record: ConsultationRecord) throws -> SQL {
-        func json(_ value: some Encodable) throws -> JSONText {
-            JSONText(String(decoding: try WireJSON.encode(value), as: UTF8.self))
-        }
         let now = record.projection
         let told = record.told
         return """
             \(record.id.rawValue), \(now.kind.rawValue), \(now.state.rawValue), \(record.sequence),
             \(now.customer.name), \(now.customer.email), \(now.customer.phone), \(now.visit.startsAt),
-            \(now.visit.endsAt), \(now.visit.timeZone), \(now.address), \(try json(now.answers)),
-            \(try json(now.hosts)), \(now.eventType), \(now.eventName), \(now.cancelURL), \(now.rescheduleURL),
+            \(now.visit.endsAt), \(now.visit.timeZone), \(now.address), \(try JSONText(wire: now.answers)),
+            \(try JSONText(wire: now.hosts)), \(now.eventType), \(now.eventName), \(now.cancelURL), \(now.rescheduleURL),
             \(now.canceledBy), \(now.cancelReason), \(now.currentInvitee), \(told?.state.rawValue),
             \(told?.invitee), \(told?.startsAt), \(told?.endsAt), \(record.mergedInto?.rawValue)
             """

@@ -50,6 +50,8 @@ package struct NoticeFacts: Codable, Hashable, Sendable {
     /// Who comes.
     package var assignee: String?
     package var reason: String?
+    /// How many other customers share the visit. Nil where that is not said.
+    package var companions: Int?
     package var reasons: [String]
     package var alternatives: [Alternative]
     package var cancelLink: String?
@@ -64,8 +66,8 @@ package struct NoticeFacts: Codable, Hashable, Sendable {
     package init(
         what: String, customerName: String, customerPhone: String? = nil, visit: Visit, previousVisit: Visit? = nil,
         address: String? = nil, assignee: String? = nil, reason: String? = nil, reasons: [String] = [],
-        alternatives: [Alternative] = [], cancelLink: String? = nil, rescheduleLink: String? = nil,
-        invitation: Invitation
+        alternatives: [Alternative] = [], companions: Int? = nil, cancelLink: String? = nil,
+        rescheduleLink: String? = nil, invitation: Invitation
     ) {
         self.what = what
         self.customerName = customerName
@@ -75,6 +77,7 @@ package struct NoticeFacts: Codable, Hashable, Sendable {
         self.address = address
         self.assignee = assignee
         self.reason = reason
+        self.companions = companions
         self.reasons = reasons
         self.alternatives = alternatives
         self.cancelLink = cancelLink

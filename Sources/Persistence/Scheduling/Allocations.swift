@@ -1,8 +1,31 @@
 package import Domain
 package import Postgres
 
-/// What a resource can be taken for; the change log tells of the same things.
-package typealias Subject = ChangeLogEntry.Subject
+/// What a resource can be taken for.
+package enum Subject: Hashable, Sendable {
+    /// By its id: what one consultation or all of a group event share.
+    case appointment(String)
+    case job(JobID)
+    /// As programs took them that knew no appointments; nothing new is taken so.
+    case consultation(ConsultationID)
+
+    /// As in the column `subject_kind`.
+    package var kind: String {
+        switch self {
+        case .appointment: "appointment"
+        case .job: "job"
+        case .consultation: "consultation"
+        }
+    }
+
+    package var id: String {
+        switch self {
+        case .appointment(let id): id
+        case .job(let id): id.rawValue
+        case .consultation(let id): id.rawValue
+        }
+    }
+}
 
 /// Who or what is taken, and when.
 ///
@@ -50,27 +73,15 @@ package enum Allocations {
             """)
     }
 
-    /// Gives up everything that `subject` holds.
+    /// Gives up everything that the subjects hold.
     ///
-    /// - Returns: the resources it held.
-    @discardableResult
-    package static func release(_ subject: Subject, in transaction: Transaction) async throws -> [ResourceID] {
-        let rows = try await transaction.query(
-            """
-            update allocations set active = false, released_at = now()
-            where subject_kind = \(subject.kind) and subject_id = \(subject.id) and active
-            returning resource_id
-            """)
-        return try rows.map { try $0.decodeRaw("resource_id") }
-    }
-
-    /// Gives up everything that consultations hold which turned out to be a part of this one.
-    package static func releaseMerged(into consultation: ConsultationID, in transaction: Transaction) async throws {
+    /// - Throws: `PostgresError`.
+    package static func release(_ subjects: Subject..., in transaction: Transaction) async throws {
         _ = try await transaction.query(
             """
-            update allocations set active = false, released_at = now()
-            where active and subject_kind = 'consultation'
-                and subject_id in (select id from consultations where merged_into = \(consultation.rawValue))
+            update allocations a set active = false, released_at = now()
+            from unnest(\(subjects.map(\.kind))::text[], \(subjects.map(\.id))::text[]) as gone (kind, id)
+            where a.subject_kind = gone.kind and a.subject_id = gone.id and a.active
             """)
     }
 

@@ -1,6 +1,5 @@
 package import Domain
 package import Foundation
-import Messaging
 package import Postgres
 
 /// Who goes to a consultation, as the scheduler keeps it.
@@ -29,41 +28,19 @@ package struct ConsultationAssignment: Hashable, Sendable {
 
 /// The assignment columns of consultations. The other columns are not the scheduler's to write.
 package enum ConsultationAssignments {
-    /// Reads the assignment and keeps others from changing the consultation until the transaction ends.
-    package static func lock(
-        _ id: ConsultationID, in transaction: Transaction
-    ) async throws -> ConsultationAssignment? {
-        let rows = try await transaction.query(
-            """
-            select c.assignment, c.assignment_sequence, c.merged_into is not null as merged, c.assignee,
-                (select r.name from resources r where r.id = c.assignee) as name,
-                (select r.email from resources r where r.id = c.assignee) as email
-            from consultations c where c.id = \(id.rawValue) for no key update of c
-            """)
-        return try rows.first.map { row in
-            let assignee = try row.decodeRawIfPresent("assignee", as: ResourceID.self)
-            return ConsultationAssignment(
-                state: try row.decodeRaw("assignment"),
-                assignee: try assignee.map {
-                    Assignee(id: $0, name: try row.decode("name"), email: try row.decode("email"))
-                },
-                sequence: try row.decode("assignment_sequence"), isMerged: try row.decode("merged"))
-        }
-    }
-
     /// Writes the assignment of a locked consultation; its version goes up, because its view changes.
+    ///
+    /// - Parameter appointment: what it is for; nil if the consultation takes part in none.
     package static func update(
-        _ id: ConsultationID, to assignment: ConsultationAssignment, at now: Date, in transaction: Transaction
+        _ id: ConsultationID, to assignment: ConsultationAssignment, appointment: String?, at now: Date,
+        in transaction: Transaction
     ) async throws {
-        func json(_ value: some Encodable) throws -> JSONText {
-            JSONText(String(decoding: try WireJSON.encode(value), as: UTF8.self))
-        }
         _ = try await transaction.query(
             """
-            update consultations set assignment = \(assignment.state.rawValue),
+            update consultations set assignment = \(assignment.state.rawValue), appointment = \(appointment),
                 assignee = \(assignment.assignee?.id.rawValue), assignment_sequence = \(assignment.sequence),
-                assignment_reasons = \(try json(assignment.reasons)),
-                assignment_alternatives = \(try json(assignment.alternatives)), version = version + 1,
+                assignment_reasons = \(try JSONText(wire: assignment.reasons)),
+                assignment_alternatives = \(try JSONText(wire: assignment.alternatives)), version = version + 1,
                 updated_at = \(now)
             where id = \(id.rawValue)
             """)

@@ -1,6 +1,5 @@
 package import Domain
 package import Foundation
-import Messaging
 package import Postgres
 
 /// Which consultations a list shows.
@@ -49,25 +48,12 @@ package struct ConsultationReads: Sendable {
     package func list(
         _ filter: ConsultationFilter, cursor: PageCursor? = nil, limit: Int = 50
     ) async throws -> Page<ConsultationView> {
-        var condition: SQL = "c.merged_into is null"
-        if !filter.states.isEmpty {
-            condition += " and c.state = any(\(filter.states.map(\.rawValue).sorted())::text[])"
-        }
-        if !filter.assignments.isEmpty {
-            condition += " and c.assignment = any(\(filter.assignments.map(\.rawValue).sorted())::text[])"
-        }
-        if let from = filter.from { condition += " and c.starts_at >= \(from)" }
-        if let to = filter.to { condition += " and c.starts_at < \(to)" }
-        if let assignee = filter.assignee { condition += " and c.assignee = \(assignee.rawValue)" }
-        if let cursor { condition += " and (c.starts_at, c.id) > (\(cursor.startsAt), \(cursor.id))" }
-        let limit = min(max(limit, 1), 200)
-        let rows = try await pool.query(
-            Self.view(where: condition) + " order by c.starts_at, c.id limit \(limit + 1)")
-        let items = try rows.map(Self.decode)
-        return Page(
-            items: Array(items.prefix(limit)),
-            next: items.count > limit
-                ? PageCursor(startsAt: items[limit - 1].startsAt, id: items[limit - 1].id.rawValue) : nil)
+        var query = PagedQuery(
+            "c", where: "c.merged_into is null", from: filter.from, to: filter.to, cursor: cursor, limit: limit)
+        query.keep("state", in: filter.states)
+        query.keep("assignment", in: filter.assignments)
+        query.keep("assignee", of: filter.assignee)
+        return try await query.page(in: pool, view: Self.view, decode: Self.decode, cursor: \.pageCursor)
     }
 
     private static func view(where condition: SQL) -> SQL {
@@ -81,22 +67,22 @@ package struct ConsultationReads: Sendable {
     }
 
     private static func decode(_ row: Row) throws -> ConsultationView {
-        func json<Value: Decodable>(_ column: String, as type: Value.Type) throws -> Value {
-            try WireJSON.decode(type, from: row.decode(column, as: String.self).utf8)
-        }
         let assignee = try row.decodeRawIfPresent("assignee", as: ResourceID.self)
         return ConsultationView(
             id: try row.decodeRaw("id"), kind: try row.decodeRaw("kind"), state: try row.decodeRaw("state"),
             version: try row.decode("version"), sequence: try row.decode("sequence"),
-            customer: Person(
-                name: try row.decode("customer_name"), email: try row.decode("customer_email"),
-                phone: try row.decode("customer_phone")),
+            customer: try Person(row: row),
             startsAt: try row.decode("starts_at"), endsAt: try row.decode("ends_at"),
             timeZone: try row.decode("time_zone"), address: try row.decode("address"),
-            answers: try json("answers", as: [String: String].self), assignment: try row.decodeRaw("assignment"),
+            answers: try row.decodeJSON("answers"), assignment: try row.decodeRaw("assignment"),
             assignee: try assignee.map { ResourceName(id: $0, name: try row.decode("assignee_name")) },
-            reasons: try json("assignment_reasons", as: [String].self),
-            alternatives: try json("assignment_alternatives", as: [Alternative].self),
+            reasons: try row.decodeJSON("assignment_reasons"),
+            alternatives: try row.decodeJSON("assignment_alternatives"),
             createdAt: try row.decode("created_at"), updatedAt: try row.decode("updated_at"))
     }
+}
+
+extension ConsultationView {
+    /// Where a list goes on after this consultation.
+    package var pageCursor: PageCursor { PageCursor(startsAt: startsAt, id: id.rawValue) }
 }

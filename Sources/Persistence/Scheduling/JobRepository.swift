@@ -40,22 +40,11 @@ package struct JobRepository: Sendable {
     ///   - limit: at most so many jobs, 1 to 200; others are brought into that range.
     /// - Throws: `PostgresError`.
     package func list(_ filter: JobFilter, cursor: PageCursor? = nil, limit: Int = 50) async throws -> Page<JobView> {
-        var condition: SQL = "true"
-        if !filter.states.isEmpty {
-            condition += " and j.state = any(\(filter.states.map(\.rawValue).sorted())::text[])"
-        }
-        if let from = filter.from { condition += " and j.starts_at >= \(from)" }
-        if let to = filter.to { condition += " and j.starts_at < \(to)" }
-        if let crew = filter.crew { condition += " and j.crew = \(crew.rawValue)" }
-        if let cursor { condition += " and (j.starts_at, j.id) > (\(cursor.startsAt), \(cursor.id))" }
-        let limit = min(max(limit, 1), 200)
-        let rows = try await pool.query(
-            JobRows.view(where: condition) + " order by j.starts_at, j.id limit \(limit + 1)")
-        let jobs = try rows.map(JobRows.decodeView)
-        return Page(
-            items: Array(jobs.prefix(limit)),
-            next: jobs.count > limit
-                ? jobs[limit - 1].pageCursor : nil)
+        var query = PagedQuery("j", from: filter.from, to: filter.to, cursor: cursor, limit: limit)
+        query.keep("state", in: filter.states)
+        query.keep("crew", of: filter.crew)
+        return try await query.page(
+            in: pool, view: JobRows.view, decode: JobRows.decodeView, cursor: \.pageCursor)
     }
 }
 

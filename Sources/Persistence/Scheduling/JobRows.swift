@@ -1,6 +1,5 @@
 package import Domain
 package import Foundation
-import Messaging
 package import Postgres
 
 /// The columns of a job that change when it is scheduled.
@@ -105,13 +104,11 @@ package enum JobRows {
             id: try row.decodeRaw("id"), number: try row.decode("number"), state: try row.decodeRaw("state"),
             version: try row.decode("version"), service: try row.decode("service"),
             priority: try row.decodeRaw("priority"),
-            customer: Person(
-                name: try row.decode("customer_name"), email: try row.decode("customer_email"),
-                phone: try row.decode("customer_phone")),
+            customer: try Person(row: row),
             site: JobRequest.Site(address: try row.decode("address"), timeZone: timeZone),
             startsAt: try row.decode("starts_at"), endsAt: try row.decode("ends_at"), timeZone: timeZone,
             crew: try crewID.map { ResourceName(id: $0, name: try row.decode("crew_name")) },
-            equipment: try WireJSON.decode([ResourceName].self, from: row.decode("equipment", as: String.self).utf8),
+            equipment: try row.decodeJSON("equipment"),
             notes: try row.decode("notes"), cancelReason: try row.decode("cancel_reason"),
             createdAt: try row.decode("created_at"), updatedAt: try row.decode("updated_at"))
     }

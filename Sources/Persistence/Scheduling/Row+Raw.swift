@@ -1,3 +1,5 @@
+import Domain
+import Messaging
 import Postgres
 
 extension Row {
@@ -15,5 +17,26 @@ extension Row {
         _ column: String, as type: Value.Type = Value.self
     ) throws -> Value? {
         try decode(column, as: String?.self) == nil ? nil : decodeRaw(column, as: type)
+    }
+
+    /// Reads a `jsonb` column that holds our own JSON.
+    func decodeJSON<Value: Decodable>(_ column: String, as type: Value.Type = Value.self) throws -> Value {
+        try WireJSON.decode(type, from: decode(column, as: String.self).utf8)
+    }
+}
+
+extension JSONText {
+    /// A value in the form of all our JSON.
+    init(wire value: some Encodable) throws {
+        self.init(String(decoding: try WireJSON.encode(value), as: UTF8.self))
+    }
+}
+
+extension Person {
+    /// Reads `customer_name`, `customer_email` and `customer_phone`.
+    init(row: Row) throws {
+        self.init(
+            name: try row.decode("customer_name"), email: try row.decode("customer_email"),
+            phone: try row.decode("customer_phone"))
     }
 }

@@ -1,0 +1,105 @@
+import Logging
+import Persistence
+import Postgres
+import TestSupport
+import Testing
+
+/// Table by table, what each service's log-in may do, tried on a real server.
+@Suite(.timeLimit(.minutes(3))) struct ServiceRightsTests {
+    /// s select, i insert, u update of any column, d delete; a name in brackets is the one column that may be updated.
+    /// Nobody may truncate. Roles are in the order of `ServiceRole.allCases`.
+    static let rights: [String: [String]] = [
+        //                       ingress  sync    scheduling  notification  deadletters  operator
+        "schema_migrations": ["s", "s", "s", "s", "s", "s"],
+        "inbox": ["", "si", "si", "si", "", "si"],
+        "outbox": ["", "siud", "siud", "siud", "", "sid"],
+        "spool": ["sid", "", "", "", "", "sid"],
+        "operations": ["si", "", "su", "", "", "s"],
+        "dead_letters": ["", "", "", "", "si", "siu"],
+        "workers": ["", "siu", "siu", "siu", "siu", "siu"],
+        "queue_pauses": ["", "s", "s", "s", "s", "siud"],
+        "breakers": ["", "siud", "siud", "siud", "", "s"],
+        "drain_receipts": ["", "si", "si", "si", "", "s"],
+        "ledger": ["i", "i", "i", "i", "", "sd"],
+        "ledger_write_offs": ["", "", "", "", "", "s"],
+        "suspects": ["", "siud", "siud", "siud", "", "s"],
+        "api_keys": ["s(last_used_at)", "", "", "", "", "siu"],
+        "resources": ["s", "", "s(active)", "", "", "siu"],
+        "consultation_types": ["", "s", "s", "", "", "s"],
+        "service_types": ["s", "", "s", "", "", "s"],
+        "business_hours": ["", "", "s", "", "", "s"],
+        "holidays": ["", "", "s", "", "", "s"],
+        "consultations": ["s", "siu", "su", "", "", "s"],
+        "calendly_invitees": ["", "siu", "", "", "", "s"],
+        "calendly_unhandled": ["", "si", "", "", "", "s"],
+        "jobs": ["s", "", "siu", "", "", "s"],
+        "allocations": ["s", "", "siu", "", "", "s"],
+        "change_log": ["s", "si", "si", "", "", "s"],
+        "notifications": ["", "", "", "siu", "", "s"],
+    ]
+
+    @Test func everyTableIsInTheList() async throws {
+        try await withScratchDatabase(migrations: Schema.migrations()) { pool in
+            let rows = try await pool.query("select tablename from pg_tables where schemaname = 'public'")
+            let tables = try rows.map { try $0.decode("tablename", as: String.self) }
+            #expect(
+                Set(tables) == Set(Self.rights.keys), "say in this list who may do what with a new table, and grant it")
+        }
+    }
+
+    @Test(arguments: Array(ServiceRole.allCases.enumerated()).map { ($0.offset, $0.element) })
+    func aServiceMayDoItsWorkAndNothingElse(index: Int, role: ServiceRole) async throws {
+        try await withLogIn(of: role) { pool in
+            for (table, expected) in Self.rights.sorted(by: { $0.key < $1.key }) {
+                let found = try await Self.rights(on: table, pool)
+                #expect(found == expected[index], "\(role) on \(table)")
+            }
+            #expect(
+                try await Self.isAllowed("select nextval('job_numbers')", pool) == (role == .scheduling), "\(role)")
+            for statement in ["create table mine (a integer)", "create role mine", "drop table workers"] as [SQL] {
+                #expect(try await !Self.isAllowed(statement, pool), "\(role): \(statement.text)")
+            }
+        }
+    }
+
+    /// Tries every kind of statement on a table; each is undone, and those that change rows match none.
+    private static func rights(on table: String, _ pool: PostgresPool) async throws -> String {
+        let columns = try await pool.query(
+            """
+            select attname::text as name from pg_attribute
+            where attrelid = \(table)::regclass and attnum > 0 and not attisdropped order by attnum
+            """
+        ).map { try $0.decode("name", as: String.self) }
+        try #require(!columns.isEmpty)
+        var rights = ""
+        // What is wrong with a row is found out after the question of who may write one.
+        if try await isAllowed("select from \(identifier: table) limit 0", pool) { rights += "s" }
+        if try await isAllowed("insert into \(identifier: table) default values", pool) { rights += "i" }
+        var updatable: [String] = []
+        for column in columns {
+            let update: SQL = "update \(identifier: table) set \(identifier: column) = default where false"
+            if try await isAllowed(update, pool) { updatable.append(column) }
+        }
+        if updatable == columns { rights += "u" } else if !updatable.isEmpty { rights += "(\(updatable.joined()))" }
+        if try await isAllowed("delete from \(identifier: table) where false", pool) { rights += "d" }
+        if try await isAllowed("truncate \(identifier: table)", pool) { rights += "t" }
+        return rights
+    }
+
+    private struct Undo: Error {}
+
+    private static func isAllowed(_ statement: SQL, _ pool: PostgresPool) async throws -> Bool {
+        do {
+            return try await pool.withTransaction { transaction in
+                _ = try await transaction.query(statement)
+                throw Undo()
+            }
+        } catch is Undo {
+            return true
+        } catch let error as PostgresError where error.sqlState == .insufficientPrivilege {
+            return false
+        } catch let error as PostgresError where error.sqlState?.classCode == "23" {
+            return true
+        }
+    }
+}
