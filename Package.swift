@@ -148,6 +148,11 @@ let package = Package(
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Telemetry", "TestSupport", "WorkerRuntime",
                 log, metrics, lifecycle, lifecycleTestKit,
             ], swiftSettings: strict),
+        // Not linked into the tests but started by them: a process that a message can kill.
+        .executableTarget(
+            name: "PoisonedWorker",
+            dependencies: ["AMQP", "Messaging", "Postgres", "WorkerRuntime", log, lifecycle, signals],
+            path: "Tests/PoisonedWorker", swiftSettings: strict),
         .testTarget(
             name: "CalendlyTests", dependencies: ["Calendly", "Domain", "TestSupport", crypto], exclude: ["Fixtures"],
             swiftSettings: strict),
@@ -186,7 +191,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Topology",
-                "Transport",
+                "Transport", log,
             ], swiftSettings: strict),
     ]
 )

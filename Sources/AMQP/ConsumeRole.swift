@@ -6,6 +6,7 @@ import Metrics
 final class ConsumeRole: Role {
     private struct Place {
         let subscription: Subscription
+        var intake = Subscription.Intake.full
         /// Set while the broker serves the subscription.
         var consumerTag: String?
         var failures = 0
@@ -43,7 +44,9 @@ final class ConsumeRole: Role {
     var isIdle: Bool { ledger.unsettled == 0 && !ledger.hasPending }
 
     var health: ConnectionState {
-        guard !isStopping, let missing = places.first(where: { $0.consumerTag == nil }) else { return .connected }
+        guard !isStopping, let missing = places.first(where: { $0.consumerTag == nil && $0.intake != .none }) else {
+            return .connected
+        }
         return .degraded(
             missing.lastError ?? AMQPError(.consumerCancelled, "no consumer on \(missing.subscription.queue)"))
     }
@@ -54,7 +57,20 @@ final class ConsumeRole: Role {
         self.epoch = epoch
         for index in places.indices { places[index].retryAt = nil }
         guard !isStopping else { return }
-        for index in places.indices { try subscribe(index, link) }
+        for index in places.indices where places[index].intake != .none { try subscribe(index, link) }
+    }
+
+    /// Cancels, and subscribes anew, where the intake is to be another one. Unsettled deliveries stay as they are.
+    func setIntake(_ intake: [String: Subscription.Intake], _ link: Link?) throws(AMQPError) {
+        for index in places.indices {
+            let wanted = intake[places[index].subscription.queue] ?? .full
+            guard places[index].intake != wanted else { continue }
+            places[index].intake = wanted
+            places[index].retryAt = nil
+            guard !isStopping, let link else { continue }
+            if let tag = places[index].consumerTag.take() { try cancel(tag, link) }
+            if wanted != .none { try subscribe(index, link) }
+        }
     }
 
     /// Subscribes if the queue exists, and else plans the next attempt.
@@ -67,13 +83,14 @@ final class ConsumeRole: Role {
             miss(index, error)
             return
         }
+        let prefetch = places[index].intake == .single ? 1 : subscription.prefetch
         lastTag += 1
         let wantedTag = "\(connectionName.prefix(64))-\(epoch)-\(lastTag)"
         try link.call(
             AMQP_BASIC_QOS_METHOD, AMQP_BASIC_QOS_OK_METHOD, as: amqp_basic_qos_ok_t.self,
             request: { _ in
                 // Without `global` it holds for each consumer started after it; quorum queues refuse the other kind.
-                amqp_basic_qos_t(prefetch_size: 0, prefetch_count: subscription.prefetch, global: 0)
+                amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
             }, read: { _ in })
         let tag = try link.call(
             AMQP_BASIC_CONSUME_METHOD, AMQP_BASIC_CONSUME_OK_METHOD, as: amqp_basic_consume_ok_t.self,
@@ -211,10 +228,14 @@ final class ConsumeRole: Role {
         for index in places.indices {
             places[index].retryAt = nil
             guard let tag = places[index].consumerTag.take(), let link else { continue }
-            try link.call(
-                AMQP_BASIC_CANCEL_METHOD, AMQP_BASIC_CANCEL_OK_METHOD, as: amqp_basic_cancel_ok_t.self,
-                request: { arena in amqp_basic_cancel_t(consumer_tag: arena.bytes(tag), nowait: 0) }, read: { _ in })
+            try cancel(tag, link)
         }
+    }
+
+    private func cancel(_ tag: String, _ link: Link) throws(AMQPError) {
+        try link.call(
+            AMQP_BASIC_CANCEL_METHOD, AMQP_BASIC_CANCEL_OK_METHOD, as: amqp_basic_cancel_ok_t.self,
+            request: { arena in amqp_basic_cancel_t(consumer_tag: arena.bytes(tag), nowait: 0) }, read: { _ in })
     }
 
     /// Closing the channel ends the subscriptions too, so nothing is said to the broker here.
@@ -247,6 +268,13 @@ extension Engine<ConsumeRole> {
         try? perform { (role, link) throws(AMQPError) in try role.cancelAll(link) }
         role.handOut()
         role.closeInbox()
+    }
+
+    /// Changes how much is taken, on this connection and on those to come.
+    func setIntake(_ intake: [String: Subscription.Intake]) {
+        // If this fails the connection is lost, and the next one subscribes as is wanted now.
+        try? perform { (role, link) throws(AMQPError) in try role.setIntake(intake, link) }
+        role.handOut()
     }
 }
 

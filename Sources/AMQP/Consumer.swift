@@ -76,6 +76,14 @@ package final class Consumer: Service, Sendable {
         inbox.settle(delivery, requeue ? .requeue : .reject)
     }
 
+    /// Says how much to take of each queue from now on, over reconnects too; of queues that are not named, everything.
+    ///
+    /// Returns when the broker has confirmed it; without a connection, at once. Deliveries that have come stay to be taken
+    /// and settled. May be called before `run`, so that nothing of a queue is taken at all.
+    package func setIntake(_ intake: [String: Subscription.Intake]) async {
+        await engine.setIntake(intake)
+    }
+
     /// Cancels all subscriptions; returns when the broker has confirmed it. What is buffered can still be taken.
     package func stopTaking() async {
         await engine.stopTaking()

@@ -1,5 +1,15 @@
 /// A queue to consume from.
 package struct Subscription: Sendable, Hashable {
+    /// How much of a queue is taken at present.
+    package enum Intake: Sendable, Hashable {
+        /// Up to the prefetch.
+        case full
+        /// One delivery at a time, whatever the prefetch: to try whether work succeeds.
+        case single
+        /// Nothing: there is no consumer.
+        case none
+    }
+
     package var queue: String
     /// How many deliveries of this queue may be unsettled at once, 1 to 2,000 (RabbitMQ's limit for quorum queues).
     package var prefetch: UInt16

@@ -17,8 +17,9 @@ struct Neff: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
-            StatusCommand.self, DoctorCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self,
-            SettingsCommand.self, SandboxCommand.self,
+            StatusCommand.self, DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
+            OperatorLogCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            SandboxCommand.self,
         ])
 
     static func main() async {

@@ -112,8 +112,8 @@ package enum Keys {
     package static let ambiguousMail = SettingKey<AmbiguousMail>.choice(
         "NEFF_AMBIGUOUS_MAIL", "What is done with a mail cut off while the server was taking it.", default: .resend)
     package static let stateDirectory = SettingKey<String>.text(
-        "NEFF_STATE_DIR", "Where the notification workers of a host keep their send journals.", format: "folder",
-        default: "/var/lib/neff")
+        "NEFF_STATE_DIR", "Where the ingresses and notification workers of a host keep their journals.",
+        format: "folder", default: "/var/lib/neff")
 
     /// All of them, in the order in which people read them.
     package static let all: [SettingDescription] = [

@@ -33,10 +33,12 @@ package final class BrokerProxy: Sendable {
     private let state = Mutex(State())
     private let target: sockaddr_in
 
-    /// Listens on a free port and passes connections on to a port of 127.0.0.1.
-    package init(to targetPort: Int) throws {
+    /// Passes connections on to a port of 127.0.0.1.
+    ///
+    /// - Parameter port: where to listen; 0 takes a free one.
+    package init(to targetPort: Int, listeningOn port: UInt16 = 0) throws {
         listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        var address = Self.loopback(0)
+        var address = Self.loopback(port)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isListening = withUnsafeMutablePointer(to: &address) { [listener] address in
             address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
@@ -45,7 +47,7 @@ package final class BrokerProxy: Sendable {
             }
         }
         guard isListening else { throw BrokerManagement.Failure(description: "the proxy cannot listen") }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        self.port = Int(UInt16(bigEndian: address.sin_port))
         target = Self.loopback(UInt16(targetPort))
         var ends: [CInt] = [0, 0]
         guard pipe(&ends) == 0 else { throw BrokerManagement.Failure(description: "no descriptor left for the proxy") }

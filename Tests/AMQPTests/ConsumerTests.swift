@@ -317,3 +317,74 @@ import Testing
         #expect(await consumer.nextBatch(upTo: 1).isEmpty)
     }
 }
+
+/// How much is taken of a queue can change while the consumer runs.
+@Suite(.timeLimit(.minutes(2))) struct IntakeTests {
+    private func withWork(
+        _ messages: Int, _ body: (AMQPConfiguration, Connection) async throws -> Void
+    ) async throws {
+        try await withVirtualHost { configuration in
+            try await withConnection(configuration) { connection in
+                try await connection.declareQueue("work", arguments: quorum)
+                for index in 0..<messages {
+                    try await connection.publish(Publication(exchange: "", routingKey: "work", body: [UInt8(index)]))
+                }
+                try await body(configuration, connection)
+            }
+        }
+    }
+
+    @Test func nothingIsTakenFromTheBeginningAndWhatWasTakenStays() async throws {
+        try await withWork(6) { configuration, connection in
+            let consumer = Consumer(
+                configuration: configuration, subscriptions: [Subscription(queue: "work", prefetch: 3)], logger: quiet)
+            await consumer.setIntake(["work": .none])
+            let running = Task { try await consumer.run() }
+            try await consumer.waitUntilConnected(within: .seconds(20))
+            #expect(try await connection.checkQueue("work").consumerCount == 0)
+            await consumer.setIntake([:])
+            var held: [Delivery] = []
+            while held.count < 3 { held += await consumer.nextBatch(upTo: 10) }
+            await consumer.setIntake(["work": .none])
+            for delivery in held { consumer.acknowledge(delivery) }
+            // Settling frees the prefetch, and still nothing comes. A quorum queue counts a cancelled consumer until it has
+            // settled everything.
+            try await eventually { try await connection.checkQueue("work").consumerCount == 0 }
+            #expect(try await connection.checkQueue("work").messageCount == 3)
+            await consumer.setIntake([:])
+            for expected in 3..<6 {
+                let delivery = try #require(await consumer.nextBatch(upTo: 1).first)
+                #expect(delivery.body == [UInt8(expected)] && !delivery.isRedelivered)
+                consumer.acknowledge(delivery)
+            }
+            await consumer.close(within: .seconds(2))
+            try await running.value
+        }
+    }
+
+    @Test func oneAtATimeIsOneWhateverThePrefetch() async throws {
+        try await withWork(5) { configuration, connection in
+            let consumer = Consumer(
+                configuration: configuration, subscriptions: [Subscription(queue: "work", prefetch: 100)],
+                logger: quiet)
+            await consumer.setIntake(["work": .single])
+            let running = Task { try await consumer.run() }
+            try await consumer.waitUntilConnected(within: .seconds(20))
+            for left in [4, 3] {
+                let batch = await consumer.nextBatch(upTo: 10)
+                #expect(batch.count == 1)
+                #expect(try await connection.checkQueue("work").messageCount == left)
+                batch.forEach(consumer.acknowledge)
+            }
+            await consumer.setIntake([:])
+            var rest = 0
+            while rest < 3 {
+                let batch = await consumer.nextBatch(upTo: 10)
+                rest += batch.count
+                batch.forEach(consumer.acknowledge)
+            }
+            await consumer.close(within: .seconds(2))
+            try await running.value
+        }
+    }
+}

@@ -128,7 +128,7 @@ import Transport
 }
 
 /// Many bookings, what was answered to each, and what must have come of those that were accepted.
-private final class Bookings: Sendable {
+final class Bookings: Sendable {
     private let neff: Installation
     private let emails: [String]
     let deliveries: [Sandbox.Delivery]

@@ -60,6 +60,7 @@ struct Desk: Sendable {
         let journal: SendJournal
         let smtp: SMTPClient
         let context: EffectContext
+        let mailServer: Dependency
 
         func handle(_ envelope: Envelope) async throws -> Outcome { try await handler.handle(envelope, in: context) }
 
@@ -68,7 +69,7 @@ struct Desk: Sendable {
             while true {
                 do {
                     let outcome = try await handle(envelope)
-                    if outcome.retryCode == nil { return }
+                    if outcome.retryCode == nil, !outcome.isRelease { return }
                 } catch let error as PostgresError where FailureCause(error) == .databaseAway {}
                 try await Task.sleep(for: .milliseconds(10))
             }
@@ -77,18 +78,19 @@ struct Desk: Sendable {
 
     func process(
         policy: NotificationHandler.AmbiguousMailPolicy = .resend, smtpURL: String? = nil,
-        claimLifetime: Duration = .seconds(120)
+        claimLifetime: Duration = .seconds(120), breaker: CircuitBreaker.Policy = .init(failuresToOpen: 1_000)
     ) throws -> Process {
+        let mailServer = Dependency("smtp", policy: breaker, logger: .silent)
         let journal = try SendJournal(folder: folder)
         let smtp = SMTPClient(
             configuration: try SMTPConfiguration(url: smtpURL ?? mail.url()), maxConnections: 2, logger: .silent)
         let handler = NotificationHandler(
             planner: NoticePlanner(officeEmail: "office@neff.example"), composer: try Sample.composer(), smtp: smtp,
-            journal: journal, policy: policy, claimLifetime: claimLifetime)
+            journal: journal, policy: policy, claimLifetime: claimLifetime, mailServer: mailServer)
         let context = EffectContext(
             pool: workerPool, now: { Sample.now }, role: "notification", worker: "notification@test:1", logger: .silent,
             isShuttingDown: { false })
-        return Process(handler: handler, journal: journal, smtp: smtp, context: context)
+        return Process(handler: handler, journal: journal, smtp: smtp, context: context, mailServer: mailServer)
     }
 
     // MARK: Messages
@@ -201,6 +203,8 @@ struct Desk: Sendable {
 extension Outcome {
     /// The code of a retry; nil for other outcomes.
     var retryCode: String? { if case .retry(let code, _, _) = self { code } else { nil } }
+
+    var isRelease: Bool { if case .release = self { true } else { false } }
 
     var deadLetterCode: String? { if case .deadLetter(let code, _) = self { code } else { nil } }
 }

@@ -16,12 +16,12 @@ import Topology
     static let exchanges = ["inbound", "commands", "events", "retry", "dead", "unrouted", ""]
     static let queues = [
         "sync", "sync.dead", "sync.retry.5s", "scheduling", "scheduling.urgent", "scheduling.dead",
-        "scheduling.urgent.dead", "notification", "notification.urgent", "notification.dead",
-        "notification.urgent.dead", "unrouted", "canary", "canary.dead",
+        "scheduling.urgent.dead", "notification", "notification.urgent", "notification.mail", "notification.dead",
+        "notification.urgent.dead", "notification.mail.dead", "unrouted", "canary", "canary.dead",
     ]
     static let letters: Set = [
         "sync.dead", "scheduling.dead", "scheduling.urgent.dead", "notification.dead", "notification.urgent.dead",
-        "canary.dead", "unrouted",
+        "notification.mail.dead", "canary.dead", "unrouted",
     ]
     static let work: Set = ["commands", "events", "retry", "dead"]
 
@@ -29,7 +29,7 @@ import Topology
         Rights(role: "ingress", write: ["inbound", "commands"]),
         Rights(role: "sync", write: work, read: ["sync"]),
         Rights(role: "scheduling", write: work, read: ["scheduling", "scheduling.urgent"]),
-        Rights(role: "notification", write: work, read: ["notification", "notification.urgent"]),
+        Rights(role: "notification", write: work, read: ["notification", "notification.urgent", "notification.mail"]),
         Rights(role: "deadletters", write: [""], read: letters),
         Rights(role: "operator", write: ["", "commands", "retry", "dead"], read: letters.union(["canary"])),
         Rights(role: "monitoring"),

@@ -67,7 +67,7 @@ import Topology
         ("commands", "job.create.emergency", ["scheduling.urgent"]),
         ("commands", "emergency.assign", ["scheduling.urgent"]),
         ("commands", "calendly.reschedule_due", ["sync"]),
-        ("commands", "notification.send", ["notification"]),
+        ("commands", "notification.send", ["notification.mail"]),
         ("commands", "job.paint", ["unrouted"]),
         ("commands", "canary.probe", ["canary"]),
         ("events", "consultation.booked", ["notification", "scheduling"]),

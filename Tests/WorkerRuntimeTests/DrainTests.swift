@@ -25,14 +25,14 @@ import WorkerRuntime
             gate.open()
             try await stopping.value
             let receipt = try #require(running.worker.drainReceipt)
-            #expect(receipt.finished == 10 && receipt.released == 0 && receipt.left == 0)
+            #expect(receipt.inHand == 10 && receipt.finished == 10 && receipt.deliveryCountsBurned == 0)
             #expect(try await rig.effects().count == 10)
             let late = try await rig.receive(Rig.queue)
             #expect(late.properties.messageID == "late" && !late.isRedelivered)
         }
     }
 
-    @Test func whatIsNotFinishedByTheDeadlineIsGivenBackUnspent() async throws {
+    @Test func whatIsNotFinishedByTheDeadlineIsPostponedAndNothingIsSpent() async throws {
         try await Rig.with { rig in
             let gate = Gate()
             let running = try await rig.start(Rig.configuration(concurrency: 2, drainDeadline: .seconds(2))) {
@@ -46,13 +46,16 @@ import WorkerRuntime
             try await eventually { gate.waiting == 2 && running.worker.counts.inFlight > 0 }
             try await running.stop()
             let receipt = try #require(running.worker.drainReceipt)
-            #expect(receipt.finished == 0 && receipt.left == 0)
-            #expect(receipt.released == 5)
-            #expect(receipt.elapsed < .seconds(3))
+            #expect(receipt.inHand == 5 && receipt.postponed == 5 && receipt.deliveryCountsBurned == 0)
+            #expect(receipt.milliseconds < 3_000)
+            let stored = try await DrainReceipts.latest(10, on: rig.pool)
+            #expect(stored.map(\.postponed) == [5] && stored.map(\.worker) == ["work-1"])
             #expect(try await rig.effects() == [])
             for _ in 0..<5 {
                 let delivery = try await rig.receive(Rig.queue)
                 #expect(delivery.properties.headers[HeaderName.attempt] == 0)
+                // The broker has counted nothing either: two were begun, three were not.
+                #expect(!DeliveryHistory(delivery).hasCrashEvidence)
             }
         }
     }
@@ -68,7 +71,7 @@ import WorkerRuntime
             try await eventually { gate.waiting == 1 }
             try await running.stop()
             let receipt = try #require(running.worker.drainReceipt)
-            #expect(receipt.left == 1 && receipt.finished == 0)
+            #expect(receipt.left == 1 && receipt.finished == 0 && receipt.deliveryCountsBurned == 1)
             // Left with the broker, which takes it back.
             #expect(try await rig.receive(Rig.queue).properties.messageID == "a")
             gate.open()
@@ -93,9 +96,63 @@ import WorkerRuntime
                 try await eventually { running.worker.counts.inFlight == 2 }
                 try await running.stop()
                 await pool.shutDown()
-                #expect(running.worker.drainReceipt?.released == 2)
+                #expect(running.worker.drainReceipt?.postponed == 2)
                 let delivery = try await rig.receive(Rig.queue)
                 #expect(delivery.properties.headers[HeaderName.attempt] == 0)
+            }
+        }
+    }
+
+    /// A rolling restart under load: whatever is done and whatever is not, nothing counts as a crash.
+    @Test func stoppingUnderLoadBurnsNoDeliveryOfUnstartedWork() async throws {
+        try await Rig.with { rig in
+            for round in 0..<3 {
+                try await rig.publish((0..<120).map { Rig.message("m\(round)-\($0)") })
+                let running = try await rig.start(
+                    Rig.configuration(concurrency: 2, drainDeadline: .milliseconds(800))
+                ) { envelope, context in
+                    // Much too slow for what is in hand.
+                    try await Task.sleep(for: .milliseconds(40))
+                    return try await insertEffect(envelope, context)
+                }
+                try await eventually { running.worker.counts.handled >= 5 }
+                try await running.stop()
+                let receipt = try #require(running.worker.drainReceipt)
+                #expect(receipt.postponed > 0 && receipt.deliveryCountsBurned == 0)
+                #expect(receipt.inHand == receipt.finished + receipt.postponed)
+            }
+            let last = try await rig.start(handle: insertEffect)
+            try await eventually { try await rig.effects().count == 360 }
+            // Each once, although most were in hand several times.
+            #expect(Set(try await rig.effects()).count == 360)
+            try await last.stop()
+        }
+    }
+
+    @Test func withoutABrokerThatTakesThemTheyAreGivenBackAndCounted() async throws {
+        try await Rig.with { rig in
+            try await withBrokerProxy(to: rig.broker.port) { proxy in
+                var publishing = rig.broker
+                publishing.host = "127.0.0.1"
+                publishing.port = proxy.port
+                let gate = Gate()
+                let running = try await rig.start(publisherBroker: publishing) { consumer, publisher, relay in
+                    Worker(
+                        Rig.configuration(concurrency: 1, drainDeadline: .seconds(2)),
+                        handler: Rig.Handler { _, _ in
+                            await gate.pass()
+                            try Task.checkCancellation()
+                            return .done
+                        }, consumer: consumer, publisher: publisher, pool: rig.pool, relay: relay, logger: .silent)
+                }
+                try await rig.publish("a", "b", "c")
+                try await eventually { gate.waiting == 1 && running.worker.counts.inFlight >= 1 }
+                proxy.accepts = false
+                proxy.cut()
+                try await running.stop()
+                let receipt = try #require(running.worker.drainReceipt)
+                #expect(receipt.inHand == 3 && receipt.postponed == 0 && receipt.deliveryCountsBurned == 3)
+                try await eventually { try await rig.ready(Rig.queue) == 3 }
             }
         }
     }

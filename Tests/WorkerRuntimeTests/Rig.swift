@@ -162,36 +162,47 @@ struct Rig: Sendable {
     /// Starts a worker with all it needs, in the order of a real process.
     func start(
         _ configuration: WorkerConfiguration = configuration(), consumerBroker: AMQPConfiguration? = nil,
-        workerPool: PostgresPool? = nil, relayInterval: Duration = .milliseconds(50),
+        workerPool: PostgresPool? = nil, relayInterval: Duration = .milliseconds(50), pauses: PauseWatch? = nil,
+        routes: LedgerRoutes? = nil,
         handle: @escaping @Sendable (Envelope, HandlerContext) async throws -> Outcome
     ) async throws -> Running {
-        try await start(consumerBroker: consumerBroker, relayInterval: relayInterval) { consumer, publisher, relay in
+        try await start(consumerBroker: consumerBroker, relayInterval: relayInterval, pauses: pauses, routes: routes) {
+            consumer, publisher, relay in
             Worker(
                 configuration, handler: Handler(body: handle), consumer: consumer, publisher: publisher,
                 pool: workerPool ?? pool, relay: relay, logger: .silent)
         }
     }
 
+    /// - Parameter pauses: followed if given; must have been loaded, as in a real process.
     func start(
         consumerBroker: AMQPConfiguration? = nil, relayInterval: Duration = .milliseconds(50),
+        pauses: PauseWatch? = nil, prefetch: UInt16 = 64, publisherBroker: AMQPConfiguration? = nil,
+        routes: LedgerRoutes? = nil,
         make: (Consumer, Publisher, OutboxRelay) -> Worker
     ) async throws -> Running {
-        let publisher = Publisher(configuration: broker, logger: .silent)
+        let publisher = Publisher(configuration: publisherBroker ?? broker, logger: .silent)
         let consumer = Consumer(
-            configuration: consumerBroker ?? broker, subscriptions: [Subscription(queue: Self.queue, prefetch: 64)],
+            configuration: consumerBroker ?? broker,
+            subscriptions: [Subscription(queue: Self.queue, prefetch: prefetch)],
             drainTimeout: .seconds(1), logger: .silent)
-        let relay = OutboxRelay(pool: pool, publisher: publisher, interval: relayInterval, logger: .silent)
+        let relay = OutboxRelay(
+            pool: pool, publisher: publisher, interval: relayInterval, routes: routes, logger: .silent)
         let worker = make(consumer, publisher, relay)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [publisher, relay, consumer, worker], logger: .silent))
+        var services: [any Service] = [publisher, relay, consumer, worker]
+        if let pauses {
+            let control = QueueControl(queues: [Self.queue], pauses: pauses, consumer: consumer)
+            await control.apply()
+            services = [pauses, publisher, relay, consumer, control, worker]
+        }
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: .silent))
         let ended = Task { try await group.run() }
         try await publisher.waitUntilConnected(within: .seconds(20))
         try await consumer.waitUntilConnected(within: .seconds(20))
         return Running(worker: worker, relay: relay, consumer: consumer, group: group, ended: ended)
     }
 
-    private struct Handler: MessageHandler {
+    struct Handler: MessageHandler {
         let body: @Sendable (Envelope, HandlerContext) async throws -> Outcome
 
         func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {

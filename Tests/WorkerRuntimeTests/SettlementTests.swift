@@ -9,20 +9,18 @@ import WorkerRuntime
     struct Row: CustomTestStringConvertible, Sendable {
         var result: JobResult
         var spent = 0
-        var returns = 0
-        var isShuttingDown = false
         var expected: Settlement
 
-        var testDescription: String { "\(result), \(spent) spent, \(returns) returns, stopping \(isShuttingDown)" }
+        var testDescription: String { "\(result), \(spent) spent" }
     }
 
     static let table: [Row] = [
         // Handled, whatever the circumstances.
         Row(result: .finished(.done), expected: .acknowledge),
-        Row(result: .finished(.done), spent: 99, returns: 9, isShuttingDown: true, expected: .acknowledge),
+        Row(result: .finished(.done), spent: 99, expected: .acknowledge),
         Row(result: .finished(.ignored(reason: "late")), expected: .acknowledge),
         Row(result: .duplicate, expected: .acknowledge),
-        Row(result: .duplicate, spent: 7, returns: 5, isShuttingDown: true, expected: .acknowledge),
+        Row(result: .duplicate, spent: 7, expected: .acknowledge),
         // Failed: one tier further each time, then the last tier, then the end.
         Row(result: .failed(failure), spent: 0, expected: .retry(tier("5s"), failure)),
         Row(result: .failed(failure), spent: 1, expected: .retry(tier("30s"), failure)),
@@ -33,8 +31,6 @@ import WorkerRuntime
         Row(result: .failed(failure), spent: 6, expected: .retry(tier("6h"), failure)),
         Row(result: .failed(failure), spent: 7, expected: .deadLetter(.exhausted, failure)),
         Row(result: .failed(failure), spent: 1_000, expected: .deadLetter(.exhausted, failure)),
-        // A failure during the drain is a failure: it was tried.
-        Row(result: .failed(failure), isShuttingDown: true, expected: .retry(tier("5s"), failure)),
         // The handler may ask for a longer rest, never for a shorter one.
         Row(
             result: .finished(.retry(code: "smtp.451", detail: "greylisted", after: .seconds(100))),
@@ -57,39 +53,25 @@ import WorkerRuntime
             result: .finished(.deadLetter(code: "smtp.550", detail: "no such user")),
             expected: .deadLetter(.rejected, Failure(code: "smtp.550", detail: "no such user"))),
         Row(
-            result: .undecodable(Failure(code: "decode", detail: "no type")), spent: 3, isShuttingDown: true,
+            result: .undecodable(Failure(code: "decode", detail: "no type")), spent: 3,
             expected: .deadLetter(.undecodable, Failure(code: "decode", detail: "no type"))),
         Row(
-            result: .poison(crashes: 2), returns: 3,
+            result: .poison(crashes: 2),
             expected: .deadLetter(
                 .poison,
                 Failure(code: "poison", detail: "the worker died 2 times while it handled this message alone"))),
-        // Cut short: no attempt is spent, and the broker's limit is not walked into.
-        Row(result: .interrupted, spent: 7, isShuttingDown: true, expected: .release),
-        Row(result: .interrupted, returns: 4, isShuttingDown: true, expected: .release),
-        Row(result: .interrupted, returns: 5, isShuttingDown: true, expected: .postpone(tier("5s"))),
+        // Cut short, by the drain or by the handler: nothing is spent, whatever was before.
         Row(result: .interrupted, expected: .postpone(tier("5s"))),
-        Row(result: .finished(.release(reason: "stopping")), isShuttingDown: true, expected: .release),
+        Row(result: .interrupted, spent: 7, expected: .postpone(tier("5s"))),
         Row(result: .finished(.release(reason: "busy")), spent: 7, expected: .postpone(tier("5s"))),
     ]
 
     @Test(arguments: table)
     func eachEndHasItsSettlement(row: Row) {
-        let settlement = settle(
-            row.result, attemptsSpent: row.spent,
-            history: DeliveryHistory(isRedelivered: row.returns > 0, returns: row.returns),
-            policy: Self.policy, isShuttingDown: row.isShuttingDown)
+        let settlement = settle(row.result, attemptsSpent: row.spent, policy: Self.policy)
         #expect(settlement == row.expected)
-    }
-
-    @Test func noEndIsEverSettledByRequeueingOutsideADrain() {
-        for row in Self.table {
-            let settlement = settle(
-                row.result, attemptsSpent: row.spent, history: DeliveryHistory(returns: row.returns),
-                policy: Self.policy,
-                isShuttingDown: false)
-            #expect(settlement != .release)
-        }
+        // Never straight back to the queue.
+        #expect(settlement != .release)
     }
 
     @Test func crashEvidenceIsEitherHint() {

@@ -36,7 +36,7 @@ import WorkerRuntime
             try await eventually { running.worker.counts.handled == 28 }
             try await running.stop()
             #expect(together.withLock { $0.most } == 1)
-            #expect(try await rig.pool.query("select from suspects").isEmpty)
+            #expect(try await rig.pool.query("select 1 as one from suspects").isEmpty)
         }
     }
 
@@ -62,61 +62,7 @@ import WorkerRuntime
             #expect(letter.properties.headers["death-reason"] == "poison")
             #expect(!seen.all.contains("killer"))
             #expect(Set(seen.all) == ["unlucky", "sibling1", "sibling2"])
-            #expect(try await rig.pool.query("select from suspects").isEmpty)
-        }
-    }
-
-    @Test func whoseProcessDiesAtEveryTryIsTheOnlyOneThatIsGivenUp() async throws {
-        try await Rig.with { rig in
-            try await rig.publish((0..<20).map { Rig.message($0 == 11 ? "killer" : "m\($0)") })
-            // A worker that is as good as dead once it handles the killer: it never answers again.
-            var graves: [Gate] = []
-            for _ in 0..<8 {
-                let isDead = Gate()
-                let grave = Gate()
-                graves.append(grave)
-                let configuration = Rig.configuration(
-                    concurrency: 2, batchSize: 4, drainDeadline: .milliseconds(300))
-                let running = try await rig.start(configuration) { envelope, context in
-                    if envelope.id == "killer" {
-                        isDead.open()
-                        await Task { await grave.pass() }.value
-                    }
-                    return try await insertEffect(envelope, context)
-                }
-                let isOver = await withTaskGroup(of: Bool.self) { group in
-                    group.addTask {
-                        await isDead.pass()
-                        return false
-                    }
-                    group.addTask {
-                        (try? await eventually { try await rig.ready("work.dead") == 1 }) != nil
-                    }
-                    defer { group.cancelAll() }
-                    return await group.next() ?? true
-                }
-                if isOver {
-                    try await eventually { try await rig.effects().count == 19 }
-                    try await running.stop()
-                    break
-                }
-                // Its connections end, and its transactions with them.
-                await running.consumer.close(within: .zero)
-                running.ended.cancel()
-                _ = await running.ended.result
-                _ = try await rig.pool.query(
-                    """
-                    select pg_terminate_backend(pid) from pg_stat_activity
-                    where datname = current_database() and state like 'idle in transaction%'
-                    """)
-            }
-            #expect(graves.count == 5)
-            let letter = try await rig.receive("work.dead")
-            #expect(letter.properties.messageID == "killer")
-            #expect(letter.properties.headers["death-reason"] == "poison")
-            #expect(try await rig.effects().count == 19)
-            #expect(try await rig.ready("work.dead") == 0)
-            for grave in graves { grave.open() }
+            #expect(try await rig.pool.query("select 1 as one from suspects").isEmpty)
         }
     }
 }

@@ -23,14 +23,18 @@ struct IngressCommand: AsyncParsableCommand {
         let kit = try await ProcessKit(role: "ingress")
         let publisher = try kit.publisher()
         try await requireDependencies(kit)
-        let relay = SpoolRelay(pool: kit.pool, publisher: publisher, logger: kit.logger)
+        let routes = try LedgerRoutes.shipped()
+        let relay = SpoolRelay(pool: kit.pool, publisher: publisher, routes: routes, logger: kit.logger)
+        let journal = AcceptanceJournal(
+            folder: try kit.settings.value(Keys.stateDirectory), routes: routes, pool: kit.pool, logger: kit.logger)
         let readiness = kit.readiness(of: [("amqp.publisher", { publisher.state })])
         let server = try IngressServer(
             configuration: configuration(kit.settings),
-            dependencies: dependencies(kit, publisher: publisher, relay: relay, readiness: readiness),
+            dependencies: dependencies(
+                kit, publisher: publisher, relay: relay, journal: journal, readiness: readiness),
             logger: kit.logger)
         try await kit.run([
-            kit.adminServer(readiness: readiness), kit.pool, publisher, relay, server,
+            kit.adminServer(readiness: readiness), kit.pool, journal, publisher, relay, server,
         ])
     }
 
@@ -83,7 +87,7 @@ struct IngressCommand: AsyncParsableCommand {
     }
 
     private func dependencies(
-        _ kit: ProcessKit, publisher: Publisher, relay: SpoolRelay,
+        _ kit: ProcessKit, publisher: Publisher, relay: SpoolRelay, journal: AcceptanceJournal,
         readiness: @escaping @Sendable () async -> [Readiness]
     ) -> IngressDependencies {
         let pool = kit.pool
@@ -92,6 +96,7 @@ struct IngressCommand: AsyncParsableCommand {
         return IngressDependencies(
             publish: { message throws(PublishError) in
                 try await publisher.publish(message.publication, whenFull: .fail)
+                journal.note(message)
             },
             isBrokerReady: {
                 if case .connected = publisher.state { true } else { false }

@@ -35,6 +35,17 @@ struct StatusCommand: AsyncParsableCommand {
         } else {
             print("Queues: unknown (\(snapshot.queuesUnknownBecause ?? "no answer"))")
         }
+        for pause in snapshot.pauses {
+            print(
+                "\(pause.queue) is PAUSED by \(pause.by) for \(Output.age(since: pause.since, now: snapshot.takenAt)): "
+                    + "\(pause.reason ?? "no reason given")")
+        }
+        for outage in snapshot.outages {
+            let next = outage.nextTrialAt.map { "next trial at \(Output.time($0))" } ?? "being tried"
+            print(
+                "\(outage.dependency) is AWAY for \(outage.worker): \(outage.failures) failures in a row, the last "
+                    + "\(outage.errorCode ?? "unknown"); \(next). What needs it waits.")
+        }
         print()
         for lag in snapshot.lags {
             let age = lag.oldest.map { ", the oldest for \(Output.age(since: $0, now: snapshot.takenAt))" } ?? ""
@@ -53,6 +64,16 @@ struct StatusCommand: AsyncParsableCommand {
                     Output.age(since: worker.seenAt, now: snapshot.takenAt) + " ago",
                     String(worker.handled), String(worker.retried), String(worker.deadLettered), String(worker.inFlight)
                 )
+            }
+            table.print()
+        }
+        if !snapshot.drains.isEmpty {
+            print()
+            var table = Table("LAST STOPPED", "AT", "IN HAND", "FINISHED", "POSTPONED", "BURNED", "MS")
+            for drain in snapshot.drains {
+                table.add(
+                    drain.worker, Output.time(drain.stoppedAt), String(drain.inHand), String(drain.finished),
+                    String(drain.postponed), String(drain.deliveryCountsBurned), String(drain.ms))
             }
             table.print()
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Persistence
 import Postgres
 import Settings
 
@@ -22,6 +23,38 @@ struct StatusSnapshot: Encodable, Sendable {
         let inFlight: Int
     }
 
+    struct Pause: Encodable, Sendable {
+        let queue: String
+        let reason: String?
+        let by: String
+        let since: Date
+    }
+
+    /// An outside service that some worker cannot use at present.
+    struct Outage: Encodable, Sendable {
+        let worker: String
+        let dependency: String
+        /// open or half_open.
+        let state: String
+        let failures: Int
+        let errorCode: String?
+        let since: Date
+        let nextTrialAt: Date?
+    }
+
+    /// What a worker that stopped did with what it had in hand.
+    struct Drain: Encodable, Sendable {
+        let worker: String
+        let stoppedAt: Date
+        let inHand: Int
+        let finished: Int
+        let postponed: Int
+        let returned: Int
+        let left: Int
+        let deliveryCountsBurned: Int
+        let ms: Int
+    }
+
     struct DeadLetterGroup: Encodable, Sendable {
         let queue: String
         let count: Int
@@ -32,13 +65,16 @@ struct StatusSnapshot: Encodable, Sendable {
     let takenAt: Date
     let queues: [QueueDepth]?
     let queuesUnknownBecause: String?
+    let pauses: [Pause]
+    let outages: [Outage]
     let lags: [Lag]
     let notifications: [String: Int]
     let workers: [Worker]
+    let drains: [Drain]
     let deadLetters: [DeadLetterGroup]
 
     static func take(pool: PostgresPool) async throws -> StatusSnapshot {
-        async let depths = depthsOrReason()
+        async let depths = QueueDepth.allOrReason()
         let lags = try await pool.query(
             """
             select 'Outbox' as name, count(*) as pending, min(created_at) as oldest from outbox
@@ -63,9 +99,18 @@ struct StatusSnapshot: Encodable, Sendable {
                 (array_agg(coalesce(error_code, reason) order by died_at desc))[1] as last_reason
             from dead_letters where status = 'dead' group by queue order by count(*) desc
             """)
+        let drains = try await DrainReceipts.latest(5, on: pool)
+        let pauses = try await QueuePauses.all(on: pool)
+        let breakers = try await Breakers.alive(on: pool).filter { $0.report.state != "closed" }
         let (queues, reason) = await depths
         return StatusSnapshot(
             takenAt: Date(), queues: queues, queuesUnknownBecause: reason,
+            pauses: pauses.map { Pause(queue: $0.queue, reason: $0.reason, by: $0.by, since: $0.since) },
+            outages: breakers.map { worker, report in
+                Outage(
+                    worker: worker, dependency: report.dependency, state: report.state, failures: report.failures,
+                    errorCode: report.errorCode, since: report.changedAt, nextTrialAt: report.retryAt)
+            },
             lags: try lags.map { row in
                 Lag(name: try row["name"], pending: try row["pending"], oldest: try row["oldest"])
             },
@@ -79,21 +124,17 @@ struct StatusSnapshot: Encodable, Sendable {
                     handled: try row["handled"], retried: try row["retried"], deadLettered: try row["dead_lettered"],
                     inFlight: try row["in_flight"])
             },
+            drains: drains.map { receipt in
+                Drain(
+                    worker: receipt.worker, stoppedAt: receipt.stoppedAt, inHand: receipt.inHand,
+                    finished: receipt.finished, postponed: receipt.postponed, returned: receipt.returned,
+                    left: receipt.left, deliveryCountsBurned: receipt.returned + receipt.left,
+                    ms: receipt.milliseconds)
+            },
             deadLetters: try letters.map { row in
                 DeadLetterGroup(
                     queue: try row["queue"], count: try row["count"], oldest: try row["oldest"],
                     lastReason: try row["last_reason"])
             })
-    }
-
-    private static func depthsOrReason() async -> ([QueueDepth]?, String?) {
-        do {
-            guard let url = try Settings.load().optional(Keys.managementURL) else {
-                return (nil, "RABBITMQ_MANAGEMENT_URL is not set")
-            }
-            return (try await QueueDepth.all(management: url, virtualHost: try Broker.virtualHost()), nil)
-        } catch {
-            return (nil, Failure(error).message)
-        }
     }
 }

@@ -41,10 +41,14 @@ struct WorkerCommand: AsyncParsableCommand {
         let roles = role == .all ? Role.allCases.filter { $0 != .all } : [role]
         try await kit.requireDatabase()
         try await kit.requireBroker(queues: roles.flatMap(Self.queues))
-        var services: [any Service] = [kit.pool]
+        let pauses = PauseWatch(pool: kit.pool, logger: kit.logger)
+        try await pauses.load()
+        var services: [any Service] = [kit.pool, pauses]
+        var workers: [Worker] = []
         var connections: [(name: String, state: @Sendable () -> ConnectionState)] = []
         let publisher = try kit.publisher()
-        let relay = OutboxRelay(pool: kit.pool, publisher: publisher, logger: kit.logger)
+        let relay = OutboxRelay(
+            pool: kit.pool, publisher: publisher, routes: try LedgerRoutes.shipped(), logger: kit.logger)
         if roles != [.deadLetters] {
             services += [publisher, relay]
             connections.append(("amqp.publisher", { publisher.state }))
@@ -52,23 +56,44 @@ struct WorkerCommand: AsyncParsableCommand {
         for role in roles {
             let consumer = try kit.consumer(of: Self.queues(of: role), prefetch: prefetch)
             connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
-            services.append(consumer)
+            let mailServer = Dependency("smtp", logger: kit.logger)
+            let control = QueueControl(
+                queues: Self.queues(of: role), needs: ["notification.mail": mailServer], pauses: pauses,
+                consumer: consumer)
+            // Before it connects: of a paused queue not even the first message may be taken.
+            await control.apply()
+            services += [consumer, control]
             if role == .deadLetters {
                 services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
             }
-            services.append(
-                try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))
+            let service = try await service(
+                for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay, mailServer: mailServer)
+            services.append(service)
+            if let worker = service as? Worker { workers.append(worker) }
         }
         let admin = try kit.adminServer(readiness: kit.readiness(of: connections))
         // First in the list is last to stop: the admin endpoint answers until everything else has ended.
-        try await kit.run([admin] + services)
+        do {
+            try await kit.run([admin] + services)
+        } catch {
+            try Self.printReceipts(of: workers)
+            throw error
+        }
+        try Self.printReceipts(of: workers)
+    }
+
+    /// One line of JSON for each worker, for whoever told it to stop.
+    private static func printReceipts(of workers: [Worker]) throws {
+        for worker in workers {
+            if let receipt = worker.drainReceipt { try Output.json(["drain_receipt": receipt]) }
+        }
     }
 
     private static func queues(of role: Role) -> [String] {
         switch role {
         case .sync: ["sync"]
         case .scheduling: ["scheduling.urgent", "scheduling"]
-        case .notification: ["notification.urgent", "notification"]
+        case .notification: ["notification.urgent", "notification", "notification.mail"]
         case .deadLetters:
             ((try? TopologyDocument.shipped())?.workQueues.keys.sorted().filter { $0 != "canary" }.map { "\($0).dead" }
                 ?? [])
@@ -78,7 +103,8 @@ struct WorkerCommand: AsyncParsableCommand {
     }
 
     private func service(
-        for role: Role, kit: ProcessKit, consumer: Consumer, publisher: Publisher, relay: OutboxRelay
+        for role: Role, kit: ProcessKit, consumer: Consumer, publisher: Publisher, relay: OutboxRelay,
+        mailServer: Dependency
     ) async throws -> any Service {
         let configuration = try workerConfiguration(role, kit: kit)
         let clock = try kit.settings.value(Keys.siteTimeZone)
@@ -100,11 +126,11 @@ struct WorkerCommand: AsyncParsableCommand {
                 configuration, handler: SchedulingHandler(companyClock: companyClock), consumer: consumer,
                 publisher: publisher, pool: kit.pool, relay: relay, logger: kit.logger)
         case .notification:
-            let handler = try notificationHandler(kit)
+            let handler = try notificationHandler(kit, mailServer)
             try await handler.adoptAbandonedJournals(pool: kit.pool, now: Date())
             return Worker(
                 configuration, effects: handler, consumer: consumer, publisher: publisher, pool: kit.pool, relay: relay,
-                logger: kit.logger)
+                dependencies: [mailServer], logger: kit.logger)
         case .deadLetters, .all:
             return DeadLetterJournal(consumer: consumer, pool: kit.pool, logger: kit.logger)
         }
@@ -135,7 +161,7 @@ struct WorkerCommand: AsyncParsableCommand {
         return configuration
     }
 
-    private func notificationHandler(_ kit: ProcessKit) throws -> NotificationHandler {
+    private func notificationHandler(_ kit: ProcessKit, _ mailServer: Dependency) throws -> NotificationHandler {
         let settings = kit.settings
         let smtp = SMTPClient(
             configuration: try SMTPConfiguration(url: settings.value(Keys.smtpURL)),
@@ -152,6 +178,6 @@ struct WorkerCommand: AsyncParsableCommand {
             journal: try SendJournal(folder: settings.value(Keys.stateDirectory)),
             policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend,
             // A claim must outlive the longest that its holder may work on it.
-            claimLifetime: try settings.value(Keys.handlerTimeout) + .seconds(60))
+            claimLifetime: try settings.value(Keys.handlerTimeout) + .seconds(60), mailServer: mailServer)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Settings
 import Transport
 
 /// What the broker says of one queue.
@@ -62,5 +63,17 @@ struct QueueDepth: Encodable, Sendable {
                 consumers: report.consumers, publishRate: report.messageStats?.publishDetails?.rate ?? 0,
                 deliverRate: report.messageStats?.deliverGetDetails?.rate ?? 0)
         }.sorted { $0.name < $1.name }
+    }
+
+    /// Every queue of our virtual host, or why nothing is known of them.
+    static func allOrReason() async -> ([QueueDepth]?, String?) {
+        do {
+            guard let url = try Settings.load().optional(Keys.managementURL) else {
+                return (nil, "RABBITMQ_MANAGEMENT_URL is not set")
+            }
+            return (try await all(management: url, virtualHost: try Broker.virtualHost()), nil)
+        } catch {
+            return (nil, Failure(error).message)
+        }
     }
 }

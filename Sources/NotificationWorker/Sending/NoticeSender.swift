@@ -24,17 +24,19 @@ struct NoticeSender: Sendable {
     let journal: SendJournal
     let policy: NotificationHandler.AmbiguousMailPolicy
     let claimLifetime: Duration
+    let mailServer: Dependency
     private let inHand = InHand()
 
     init(
         composer: MailComposer, smtp: SMTPClient, journal: SendJournal,
-        policy: NotificationHandler.AmbiguousMailPolicy, claimLifetime: Duration
+        policy: NotificationHandler.AmbiguousMailPolicy, claimLifetime: Duration, mailServer: Dependency
     ) {
         self.composer = composer
         self.smtp = smtp
         self.journal = journal
         self.policy = policy
         self.claimLifetime = claimLifetime
+        self.mailServer = mailServer
     }
 
     func send(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
@@ -44,10 +46,13 @@ struct NoticeSender: Sendable {
             return .retry(code: "notification.held", detail: "a copy of the message is in hand", after: .seconds(5))
         }
         defer { inHand.give(back: id) }
+        guard let permit = mailServer.begin() else { return .release(reason: Self.serverAway) }
+        // Counts only if nothing was learned of the server before.
+        defer { mailServer.end(permit, .unknown) }
         while true {
             switch try await claim(id, for: envelope, in: context) {
             case .claimed(let claim):
-                return try await deliver(claim, envelope, context)
+                return try await deliver(claim, envelope, context, permit)
             case .sent(let mailID):
                 journal.forget(messageID: mailID)
                 return .ignored(reason: "sent before")
@@ -89,15 +94,21 @@ struct NoticeSender: Sendable {
     // MARK: Handing over
 
     private func deliver(
-        _ claim: NotificationRepository.Claim, _ envelope: Envelope, _ context: EffectContext
+        _ claim: NotificationRepository.Claim, _ envelope: Envelope, _ context: EffectContext,
+        _ permit: CircuitBreaker.Permit
     ) async throws -> Outcome {
         let ending: NotificationRepository.Ending
+        var isServersFault = false
         do {
             let mail = try composer.mail(for: claim, at: context.now())
             let receipt = try await smtp.send(mail, checkpoint: journal)
+            mailServer.end(permit, .answered)
             ending = .sent(reply: receipt.reply, at: context.now())
         } catch let error as SMTPError {
             ending = self.ending(of: error, claim, at: context.now())
+            let verdict = error.verdict(isShuttingDown: context.isShuttingDown())
+            let mayGoOn = mailServer.end(permit, verdict, code: error.breakerCode)
+            isServersFault = verdict == .failed && (error.isBeforeMessage || !mayGoOn)
             if case .configuration = error.class {
                 context.logger.error("the mail server refuses us", metadata: ["error.detail": "\(error)"])
             }
@@ -110,6 +121,10 @@ struct NoticeSender: Sendable {
         try await record(ending, of: claim.held(by: journal.holder), envelope, context)
         if case .sent = ending {
             Counter(label: "notifications.sent", dimensions: [("template", claim.planned.template)]).increment()
+        }
+        // An attempt is spent on what may be the message's fault, and on nothing else.
+        if isServersFault, case .postponed(_, _, isAmbiguous: false) = ending {
+            return .release(reason: Self.serverAway)
         }
         // Postponed without an outcome: cancelled. The runtime knows whether by its time limit or by the drain.
         guard let outcome = outcome(of: ending) else { throw CancellationError() }
@@ -136,6 +151,7 @@ struct NoticeSender: Sendable {
 
     // MARK: Endings
 
+    private static let serverAway = "the mail server is away"
     private static let ambiguousCode = "smtp.ambiguous"
     private static let configurationCode = "smtp.configuration"
     private static let interruptedCode = "interrupted"

@@ -23,16 +23,19 @@ package struct NotificationHandler: EffectHandler {
     private let mailDomain: String
     private let sender: NoticeSender
 
-    /// - Parameter claimLifetime: how long a claim counts whose journal cannot be read here; longer than the handler's
-    ///   time limit, which ends every send.
+    /// - Parameters:
+    ///   - claimLifetime: how long a claim counts whose journal cannot be read here; longer than the handler's time limit,
+    ///     which ends every send.
+    ///   - mailServer: the breaker of what `smtp` talks to. While it is open, nothing is sent and no attempt is spent.
     package init(
         planner: NoticePlanner, composer: MailComposer, smtp: SMTPClient, journal: SendJournal,
-        policy: AmbiguousMailPolicy, claimLifetime: Duration = .seconds(120)
+        policy: AmbiguousMailPolicy, claimLifetime: Duration = .seconds(120), mailServer: Dependency
     ) {
         self.planner = planner
         mailDomain = composer.domain
         sender = NoticeSender(
-            composer: composer, smtp: smtp, journal: journal, policy: policy, claimLifetime: claimLifetime)
+            composer: composer, smtp: smtp, journal: journal, policy: policy, claimLifetime: claimLifetime,
+            mailServer: mailServer)
     }
 
     package func handle(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {

@@ -14,6 +14,10 @@ package enum MetricCatalog {
         MetricDescriptor(
             "worker.transaction.restarts", .counter, "Transactions run again in place, by SQLSTATE or cause."),
         MetricDescriptor("worker.in_flight", .gauge, "Deliveries taken and not yet settled."),
+        MetricDescriptor("worker.queue.paused", .gauge, "1 while an operator has stopped the queue, else 0."),
+        MetricDescriptor(
+            "breaker.state", .gauge, "A circuit breaker, by dependency: 0 closed, 1 half-open, 2 open."),
+        MetricDescriptor("breaker.transitions", .counter, "Changes of a breaker's state, by the new one."),
         MetricDescriptor("worker.suspects", .gauge, "Deliveries with crash evidence that wait for the single lane."),
     ]
 
@@ -22,6 +26,8 @@ package enum MetricCatalog {
         MetricDescriptor("outbox.lag", .gauge, .seconds, "Age of the oldest outbox message that is due."),
         MetricDescriptor("outbox.relayed", .counter, "Messages published from the outbox and confirmed."),
         MetricDescriptor("outbox.failures", .counter, "Publishes from the outbox that were not confirmed, by kind."),
+        MetricDescriptor("ledger.pending", .gauge, "Bytes of accepted ids that the ledger has not got yet."),
+        MetricDescriptor("ledger.unrecorded", .counter, "Accepted messages that could not be noted for the ledger."),
         MetricDescriptor("spool.pending", .gauge, "Messages in the spool."),
         MetricDescriptor("spool.lag", .gauge, .seconds, "Age of the oldest message in the spool."),
         MetricDescriptor("spool.relayed", .counter, "Messages published from the spool and confirmed."),

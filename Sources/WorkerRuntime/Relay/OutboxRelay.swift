@@ -25,17 +25,24 @@ package final class OutboxRelay: Service, Sendable {
     private let pool: PostgresPool
     private let publisher: Publisher
     private let interval: Duration
+    private let routes: LedgerRoutes?
     private let logger: Logger
     private let wakeUp = Signal()
     private let pending = Gauge(label: "outbox.pending")
     private let lag = Gauge(label: "outbox.lag")
     private let relayed = Counter(label: "outbox.relayed")
 
-    /// - Parameter interval: between two sweeps when nobody wakes it.
-    package init(pool: PostgresPool, publisher: Publisher, interval: Duration = .seconds(1), logger: Logger) {
+    /// - Parameters:
+    ///   - interval: between two sweeps when nobody wakes it.
+    ///   - routes: for the ledger, to which each message goes in the transaction that deletes it here; nil keeps no ledger.
+    package init(
+        pool: PostgresPool, publisher: Publisher, interval: Duration = .seconds(1), routes: LedgerRoutes? = nil,
+        logger: Logger
+    ) {
         self.pool = pool
         self.publisher = publisher
         self.interval = interval
+        self.routes = routes
         self.logger = logger
     }
 
@@ -100,6 +107,12 @@ package final class OutboxRelay: Service, Sendable {
                 case .unknown?, .unavailable?, .overloaded?, .cancelled?: break
                 }
             }
+            if let routes {
+                let published = Set(confirmed)
+                try await Ledger.append(
+                    messages.filter { published.contains($0.id) }.map { $0.ledgerEntry(.outbox, routes) },
+                    in: transaction)
+            }
             try await Outbox.delete(confirmed, in: transaction)
             try await Outbox.postpone(unwanted, by: Self.setback, in: transaction)
             relayed.increment(by: confirmed.count)
@@ -139,6 +152,12 @@ package final class OutboxRelay: Service, Sendable {
 }
 
 extension StoredMessage {
+    func ledgerEntry(_ source: Ledger.Source, _ routes: LedgerRoutes) -> Ledger.Entry {
+        Ledger.Entry(
+            messageID: envelope.id, routingKey: routingKey, consumers: routes.consumers(exchange, routingKey),
+            acceptedAt: envelope.timestamp, source: source)
+    }
+
     /// Ready for a publisher: persistent and mandatory.
     var publication: Publication {
         Publication(exchange: exchange, routingKey: routingKey, properties: envelope.properties, body: envelope.body)

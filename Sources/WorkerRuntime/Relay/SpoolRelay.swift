@@ -18,6 +18,7 @@ package final class SpoolRelay: Service, Sendable {
     private let pool: PostgresPool
     private let publisher: Publisher
     private let interval: Duration
+    private let routes: LedgerRoutes?
     private let logger: Logger
     private let wakeUp = Signal()
     private let pending = Gauge(label: "spool.pending")
@@ -36,10 +37,14 @@ package final class SpoolRelay: Service, Sendable {
     }
 
     /// - Parameter interval: between two looks at the spool when nobody wakes it.
-    package init(pool: PostgresPool, publisher: Publisher, interval: Duration = .seconds(1), logger: Logger) {
+    package init(
+        pool: PostgresPool, publisher: Publisher, interval: Duration = .seconds(1), routes: LedgerRoutes? = nil,
+        logger: Logger
+    ) {
         self.pool = pool
         self.publisher = publisher
         self.interval = interval
+        self.routes = routes
         self.logger = logger
     }
 
@@ -100,6 +105,10 @@ package final class SpoolRelay: Service, Sendable {
                     logger.logRelayFailure(error, of: "spool", row: message.id)
                     break
                 }
+            }
+            if let routes {
+                try await Ledger.append(
+                    messages.prefix(confirmed.count).map { $0.ledgerEntry(.spool, routes) }, in: transaction)
             }
             try await Spool.delete(confirmed, in: transaction)
             relayed.increment(by: confirmed.count)

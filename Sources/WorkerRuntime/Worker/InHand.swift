@@ -6,7 +6,8 @@ final class InHand: Sendable {
         case handled
         case retried
         case deadLettered
-        case released
+        case postponed
+        case returned
     }
 
     struct Totals: Sendable {
@@ -14,7 +15,8 @@ final class InHand: Sendable {
         var handled = 0
         var retried = 0
         var deadLettered = 0
-        var released = 0
+        var postponed = 0
+        var returned = 0
 
         /// Everything that was settled otherwise than by giving it back.
         var finished: Int { handled + retried + deadLettered }
@@ -42,7 +44,8 @@ final class InHand: Sendable {
             case .handled: state.totals.handled += 1
             case .retried: state.totals.retried += 1
             case .deadLettered: state.totals.deadLettered += 1
-            case .released: state.totals.released += 1
+            case .postponed: state.totals.postponed += 1
+            case .returned: state.totals.returned += 1
             }
         }
     }

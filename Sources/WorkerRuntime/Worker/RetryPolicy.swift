@@ -28,8 +28,6 @@ package struct RetryPolicy: Hashable, Sendable {
     package let tiers: [RetryTier]
     /// Tries in all, the first included.
     package let maxAttempts: Int
-    /// Returns that the broker allows before it dead-letters a message by itself; the queues' `delivery-limit`.
-    package let deliveryLimit: Int
     /// Crashes of a process, with this message alone in its lane, after which it is taken for poison.
     package let maxSoloCrashes: Int
 
@@ -48,12 +46,11 @@ package struct RetryPolicy: Hashable, Sendable {
 
     /// - Parameter tiers: at least one; sorted here.
     package init(
-        tiers: [RetryTier] = standardTiers, maxAttempts: Int = 8, deliveryLimit: Int = 5, maxSoloCrashes: Int = 3
+        tiers: [RetryTier] = standardTiers, maxAttempts: Int = 8, maxSoloCrashes: Int = 3
     ) {
         precondition(!tiers.isEmpty && maxAttempts > 0, "a retry policy has a tier and an attempt")
         self.tiers = tiers.sorted { $0.delay < $1.delay }
         self.maxAttempts = maxAttempts
-        self.deliveryLimit = deliveryLimit
         self.maxSoloCrashes = maxSoloCrashes
     }
 
@@ -66,7 +63,7 @@ package struct RetryPolicy: Hashable, Sendable {
         let kept = tiers.filter { wanted.contains($0.name) }
         guard !wanted.isEmpty, wanted.allSatisfy({ name in tiers.contains { $0.name == name } }) else { return nil }
         return RetryPolicy(
-            tiers: kept, maxAttempts: maxAttempts, deliveryLimit: deliveryLimit, maxSoloCrashes: maxSoloCrashes)
+            tiers: kept, maxAttempts: maxAttempts, maxSoloCrashes: maxSoloCrashes)
     }
 
     /// Where a message rests after its `spent`-th failed attempt (from 1): one tier further each time, then the last.

@@ -38,7 +38,8 @@ package enum Settlement: Hashable, Sendable {
     case retry(RetryTier, Failure)
     /// Published to the tier unchanged, then acknowledged. Spends neither an attempt nor one of the broker's returns.
     case postpone(RetryTier)
-    /// Given back to the queue. Spends no attempt, but one of the broker's returns.
+    /// Given back to the queue, for want of a broker that would take it elsewhere. Spends no attempt, but one of the
+    /// broker's returns.
     case release
     /// Published to the exchange `dead` with the failure added to its history, then acknowledged.
     case deadLetter(DeadLetterReason, Failure)
@@ -56,12 +57,8 @@ package enum DeadLetterReason: String, Hashable, Sendable, CaseIterable {
 
 /// Decides what becomes of a delivery; the only place that does.
 ///
-/// - Parameters:
-///   - attemptsSpent: failed attempts before this one, from the message's own headers.
-///   - isShuttingDown: whether the worker drains. Work that ends by itself is settled as ever.
-package func settle(
-    _ result: JobResult, attemptsSpent: Int, history: DeliveryHistory, policy: RetryPolicy, isShuttingDown: Bool
-) -> Settlement {
+/// - Parameter attemptsSpent: failed attempts before this one, from the message's own headers.
+package func settle(_ result: JobResult, attemptsSpent: Int, policy: RetryPolicy) -> Settlement {
     switch result {
     case .finished(.done), .finished(.ignored), .duplicate:
         return .acknowledge
@@ -80,10 +77,9 @@ package func settle(
         let detail = "the worker died \(crashes) times while it handled this message alone"
         return .deadLetter(.poison, Failure(code: "poison", detail: detail))
     case .interrupted, .finished(.release):
-        // A return too many and the broker would dead-letter a message that nobody tried; and a worker that goes on
-        // would get the message straight back, in a hot loop.
-        let isLastReturn = history.returns + 1 > policy.deliveryLimit
-        return isShuttingDown && !isLastReturn ? .release : .postpone(policy.tiers[0])
+        // Not back to the queue: there the broker would count a delivery, take it for a sign of a crash, and hand it
+        // straight to the next worker.
+        return .postpone(policy.tiers[0])
     }
 }
 

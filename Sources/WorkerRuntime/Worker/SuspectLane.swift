@@ -68,7 +68,7 @@ final class SuspectLane: Sendable {
                 "a message is tried alone again after a crash",
                 metadata: [LogKey.messageID: "\(job.envelope.id)", LogKey.count: "\(crashes)"])
         }
-        await work(crashes >= policy.maxSoloCrashes ? .poison(crashes: crashes) : nil)
+        await work(SuspectOrder.result(afterCrashes: crashes, policy: policy))
         // A note that stays by mistake makes the message look worse than it is, should it ever be a suspect again.
         for _ in 0..<5 {
             do {
@@ -88,9 +88,7 @@ final class SuspectLane: Sendable {
             tries = (try? await Suspects.tries(consumer: role, messageIDs: ids, on: pool)) ?? [:]
         }
         let (job, rest) = waiting.withLock { waiting -> (Job?, Int) in
-            let best = waiting.indices.min { left, right in
-                tries[waiting[left].envelope.id, default: 0] < tries[waiting[right].envelope.id, default: 0]
-            }
+            let best = SuspectOrder.next(among: waiting.map(\.envelope.id), tries: tries)
             return (best.map { waiting.remove(at: $0) }, waiting.count)
         }
         gauge.record(rest)

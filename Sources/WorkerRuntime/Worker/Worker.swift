@@ -16,7 +16,7 @@ import Synchronization
 ///
 /// In a service group the worker comes after the pool, the publisher, the relay and the consumer: it stops first, and
 /// they stay until it has settled. To stop it cancels its subscriptions, finishes what it has in hand, cancels what is
-/// left shortly before the drain's deadline, gives that back, and returns by the deadline.
+/// left shortly before the drain's deadline, postpones that, and returns by the deadline.
 package final class Worker: Service, Sendable {
     private let configuration: WorkerConfiguration
     private let consumer: Consumer
@@ -33,6 +33,8 @@ package final class Worker: Service, Sendable {
     private let busyLanes = Atomic<Int>(0)
     private let inFlight = Gauge(label: "worker.in_flight")
     private let receipt = Mutex<DrainReceipt?>(nil)
+    private let dependencies: [Dependency]
+    private let mustReport = Signal()
 
     /// A worker whose effects are in the database.
     ///
@@ -44,24 +46,28 @@ package final class Worker: Service, Sendable {
         _ configuration: WorkerConfiguration, handler: any MessageHandler, consumer: Consumer, publisher: Publisher,
         pool: PostgresPool, relay: OutboxRelay? = nil, logger: Logger
     ) {
-        self.init(configuration, consumer, publisher, pool, relay, logger) { settings in
+        self.init(configuration, consumer, publisher, pool, relay, [], logger) { settings in
             MessageRunner(handler: handler, settings: settings)
         }
     }
 
     /// A worker whose effects are elsewhere.
+    ///
+    /// - Parameter dependencies: the outside services whose breakers it reports.
     package convenience init(
         _ configuration: WorkerConfiguration, effects handler: any EffectHandler, consumer: Consumer,
-        publisher: Publisher, pool: PostgresPool, relay: OutboxRelay? = nil, logger: Logger
+        publisher: Publisher, pool: PostgresPool, relay: OutboxRelay? = nil, dependencies: [Dependency] = [],
+        logger: Logger
     ) {
-        self.init(configuration, consumer, publisher, pool, relay, logger) { settings in
+        self.init(configuration, consumer, publisher, pool, relay, dependencies, logger) { settings in
             EffectRunner(handler: handler, settings: settings)
         }
     }
 
     private init(
         _ configuration: WorkerConfiguration, _ consumer: Consumer, _ publisher: Publisher, _ pool: PostgresPool,
-        _ relay: OutboxRelay?, _ logger: Logger, makeRunner: (RunnerSettings) -> any JobRunner
+        _ relay: OutboxRelay?, _ dependencies: [Dependency], _ logger: Logger,
+        makeRunner: (RunnerSettings) -> any JobRunner
     ) {
         var logger = logger
         logger[metadataKey: LogKey.worker] = "\(configuration.id)"
@@ -71,6 +77,7 @@ package final class Worker: Service, Sendable {
         self.pool = pool
         self.logger = logger
         self.isStopping = isStopping
+        self.dependencies = dependencies
         runner = makeRunner(
             RunnerSettings(
                 configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
@@ -78,6 +85,7 @@ package final class Worker: Service, Sendable {
         settler = Settler(consumer: consumer, publisher: publisher, workerID: configuration.id, logger: logger)
         suspects = SuspectLane(
             role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
+        for dependency in dependencies { dependency.onChange { [mustReport] in mustReport.notify() } }
     }
 
     /// What it has done since it started, and what is in its hand.
@@ -147,7 +155,7 @@ package final class Worker: Service, Sendable {
             }
         }
         // Only a cancelled take leaves anything over.
-        for job in ready { await settle(job, .interrupted) }
+        await settleUnstarted(ready)
         hasEndedTaking.notify()
         inHand.endTaking()
     }
@@ -181,15 +189,22 @@ package final class Worker: Service, Sendable {
                 await settle(job, end ?? .interrupted)
             }
         }
-        for job in suspects.takeAll() { await settle(job, .interrupted) }
+        await settleUnstarted(suspects.takeAll())
     }
 
     // MARK: Settling
 
+    /// Settles what was taken and not begun, all at once: each is a publish with a confirm, and the deadline is near.
+    private func settleUnstarted(_ jobs: [Job]) async {
+        await withTaskGroup(of: Void.self) { group in
+            for job in jobs { group.addTask { await self.settle(job, .interrupted) } }
+        }
+    }
+
     private func settle(_ job: Job, _ result: JobResult) async {
         let settlement = WorkerRuntime.settle(
-            result, attemptsSpent: job.envelope.attemptCount, history: job.history,
-            policy: configuration.retryPolicy(for: job.delivery.queue), isShuttingDown: isStopping.isSet)
+            result, attemptsSpent: job.envelope.attemptCount,
+            policy: configuration.retryPolicy(for: job.delivery.queue))
         let isDone = await settler.apply(settlement, to: job)
         record(job, result, isDone ? settlement : .release)
     }
@@ -201,8 +216,8 @@ package final class Worker: Service, Sendable {
         logger.warning(
             "a delivery cannot be read",
             metadata: [LogKey.queue: "\(delivery.queue)", LogKey.errorDetail: "\(failure.detail)"])
-        count(delivery.queue, isDone ? "undecodable" : "released", since: takenAt)
-        inHand.settle(isDone ? .deadLettered : .released)
+        count(delivery.queue, isDone ? "undecodable" : "returned", since: takenAt)
+        inHand.settle(isDone ? .deadLettered : .returned)
     }
 
     private func record(_ job: Job, _ result: JobResult, _ settlement: Settlement) {
@@ -239,8 +254,8 @@ package final class Worker: Service, Sendable {
             metadata[LogKey.errorCode] = "\(failure.code)"
             metadata[LogKey.errorDetail] = "\(failure.detail)"
             logger.warning("message given up", metadata: metadata)
-        case .postpone: (outcome, end) = ("postponed", .released)
-        case .release: (outcome, end) = ("released", .released)
+        case .postpone: (outcome, end) = ("postponed", .postponed)
+        case .release: (outcome, end) = ("returned", .returned)
         }
         count(queue, outcome, since: job.takenAt)
         inHand.settle(end)
@@ -259,7 +274,7 @@ package final class Worker: Service, Sendable {
         while !Task.isCancelled {
             await report(isStopping: false)
             inFlight.record(inHand.totals.inHand)
-            try? await Task.sleep(for: configuration.heartbeatInterval)
+            await mustReport.wait(upTo: configuration.heartbeatInterval)
         }
     }
 
@@ -269,6 +284,10 @@ package final class Worker: Service, Sendable {
             pid: ProcessInfo.processInfo.processIdentifier, version: configuration.version)
         do {
             try await Workers.report(identity, counts, isStopping: isStopping, on: pool)
+            for dependency in dependencies where !isStopping {
+                try await Breakers.report(dependency.report, worker: configuration.id, on: pool)
+            }
+            if isStopping, !dependencies.isEmpty { try await Breakers.remove(worker: configuration.id, on: pool) }
         } catch {
             logger.debug("heartbeat not written", metadata: [LogKey.errorDetail: "\(error)"])
         }
@@ -291,39 +310,61 @@ package final class Worker: Service, Sendable {
             while true {
                 let rest = await consumer.nextBatch(upTo: 1_000)
                 if rest.isEmpty { break }
-                for job in admitForRelease(rest) { await settle(job, .interrupted) }
+                await settleUnstarted(admitUnstarted(rest))
             }
             await inHand.isDrained.wait()
         }
-        await within(min(.seconds(1), deadline - .now)) { await self.report(isStopping: true) }
-        let after = inHand.totals
-        var receipt = DrainReceipt()
-        receipt.inHand = before.inHand
-        receipt.finished = after.finished - before.finished
-        receipt.released = after.released - before.released
-        receipt.left = after.inHand
-        receipt.elapsed = ContinuousClock.now - start
+        let receipt = makeReceipt(since: start, before: before)
         self.receipt.withLock { $0 = receipt }
-        let (seconds, attoseconds) = receipt.elapsed.components
+        await within(min(.seconds(1), deadline - .now)) {
+            await self.report(isStopping: true)
+            await self.store(receipt)
+        }
         logger.notice(
             "worker stopped",
             metadata: [
                 "drain.in_hand": "\(receipt.inHand)", "drain.finished": "\(receipt.finished)",
-                "drain.released": "\(receipt.released)", "drain.left": "\(receipt.left)",
-                "drain.ms": "\(seconds * 1_000 + attoseconds / 1_000_000_000_000_000)",
+                "drain.postponed": "\(receipt.postponed)", "drain.returned": "\(receipt.returned)",
+                "drain.left": "\(receipt.left)", "drain.ms": "\(receipt.milliseconds)",
             ])
     }
 
-    /// Takes the consumer's rest into the books so that it can be given back.
-    private func admitForRelease(_ deliveries: [Delivery]) -> [Job] {
+    private func makeReceipt(since start: ContinuousClock.Instant, before: InHand.Totals) -> DrainReceipt {
+        let after = inHand.totals
+        var receipt = DrainReceipt(worker: configuration.id, role: configuration.role)
+        receipt.finished = after.finished - before.finished
+        receipt.postponed = after.postponed - before.postponed
+        receipt.returned = after.returned - before.returned
+        receipt.left = after.inHand
+        receipt.inHand = receipt.finished + receipt.postponed + receipt.returned + receipt.left
+        receipt.deliveryCountsBurned = receipt.returned + receipt.left
+        receipt.milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
+        return receipt
+    }
+
+    private func store(_ receipt: DrainReceipt) async {
+        do {
+            try await DrainReceipts.insert(
+                DrainReceipts.Receipt(
+                    worker: receipt.worker, role: receipt.role, stoppedAt: Date(), inHand: receipt.inHand,
+                    finished: receipt.finished, postponed: receipt.postponed, returned: receipt.returned,
+                    left: receipt.left, milliseconds: receipt.milliseconds), on: pool)
+        } catch {
+            logger.info("drain receipt not stored", metadata: [LogKey.errorDetail: "\(error)"])
+        }
+    }
+
+    /// Takes the consumer's rest into the books.
+    private func admitUnstarted(_ deliveries: [Delivery]) -> [Job] {
         inHand.take(deliveries.count)
         return deliveries.compactMap { delivery in
-            guard let envelope = try? Envelope(delivery, now: Date()) else {
-                consumer.reject(delivery, requeue: true)
-                inHand.settle(.released)
+            do {
+                return Job(delivery: delivery, envelope: try Envelope(delivery, now: Date()), takenAt: .now)
+            } catch {
+                let failure = Failure(code: "envelope", detail: "\(error)")
+                tasks.start { await self.settleUndecodable(delivery, failure, takenAt: .now) }
                 return nil
             }
-            return Job(delivery: delivery, envelope: envelope, takenAt: .now)
         }
     }
 
