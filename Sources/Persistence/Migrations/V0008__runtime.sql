@@ -76,10 +76,20 @@ $$;
 create trigger dead_letters_written_off after delete on dead_letters
     for each row when (old.status = 'discarded') execute function ledger_write_off();
 
-grant select on queue_pauses to neff_sync, neff_scheduling, neff_notification, neff_operator;
+-- The journal of dead letters follows pauses too; its role is made in full by a later migration.
+do $$
+begin
+    create role neff_deadletters nologin;
+exception when duplicate_object or unique_violation then
+    -- Roles belong to the whole server.
+    null;
+end
+$$;
+
+grant select on queue_pauses to neff_sync, neff_scheduling, neff_notification, neff_deadletters, neff_operator;
 grant insert, update, delete on queue_pauses to neff_operator;
-grant select, insert, update, delete on breakers to neff_sync, neff_scheduling, neff_notification, neff_operator;
-grant select, insert on drain_receipts to neff_sync, neff_scheduling, neff_notification, neff_operator;
-grant insert on ledger to neff_ingress, neff_sync, neff_scheduling, neff_notification, neff_operator;
+grant select, insert, update, delete on breakers to neff_sync, neff_scheduling, neff_notification;
+grant select, insert on drain_receipts to neff_sync, neff_scheduling, neff_notification;
+grant insert on ledger to neff_ingress, neff_sync, neff_scheduling, neff_notification;
 grant select, delete on ledger to neff_operator;
-grant select on ledger_write_offs to neff_operator;
+grant select on breakers, drain_receipts, ledger_write_offs to neff_operator;

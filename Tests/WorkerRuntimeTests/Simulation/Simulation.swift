@@ -119,6 +119,9 @@ struct Simulation {
             if copy.attempts != copy.failures {
                 violations.append("\(copy.id) has spent \(copy.attempts) attempts on \(copy.failures) failures")
             }
+            if natures[copy.id] == .mail, copy.attempts > 0 {
+                violations.append("\(copy.id) has spent \(copy.attempts) attempts on the mail server's outage")
+            }
             if copy.attempts >= Self.policy.maxAttempts { violations.append("\(copy.id) is tried too often") }
         }
     }
