@@ -1,5 +1,6 @@
 import Domain
 import Foundation
+import TestSupport
 import Testing
 import Transport
 
@@ -72,7 +73,7 @@ import Transport
     }
 
     @Test func parserAgreesWithFoundationOnRandomInput() {
-        var generator = SeededGenerator(state: 7)
+        var generator = SeededGenerator(seed: 7)
         let pieces = [
             "{", "}", "[", "]", ":", ",", "\"a\"", "\"", "1", "-", "0", ".", "true", "nul", " ", "\\u00", "é",
         ]
