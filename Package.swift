@@ -134,7 +134,7 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(
             name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log, lifecycle], swiftSettings: strict),
-        .testTarget(name: "MessagingTests", dependencies: ["AMQP", "Messaging"], swiftSettings: strict),
+        .testTarget(name: "MessagingTests", dependencies: ["AMQP", "Messaging", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "TelemetryTests",
             dependencies: ["OwnerThread", "Telemetry", log, metrics, lifecycle, lifecycleTestKit], swiftSettings: strict

@@ -35,62 +35,41 @@ struct Arena: ~Copyable {
     }
 
     private func field(_ value: FieldValue) -> amqp_field_value_t {
-        var field = amqp_field_value_t()
-        func set(_ kind: amqp_field_value_kind_t) { field.kind = UInt8(kind.rawValue) }
         switch value {
-        case .bool(let value):
-            set(AMQP_FIELD_KIND_BOOLEAN)
-            field.value.boolean = value ? 1 : 0
-        case .int8(let value):
-            set(AMQP_FIELD_KIND_I8)
-            field.value.i8 = value
-        case .int16(let value):
-            set(AMQP_FIELD_KIND_I16)
-            field.value.i16 = value
-        case .int32(let value):
-            set(AMQP_FIELD_KIND_I32)
-            field.value.i32 = value
-        case .int64(let value):
-            set(AMQP_FIELD_KIND_I64)
-            field.value.i64 = value
-        case .uint8(let value):
-            set(AMQP_FIELD_KIND_U8)
-            field.value.u8 = value
-        case .uint16(let value):
-            set(AMQP_FIELD_KIND_U16)
-            field.value.u16 = value
-        case .uint32(let value):
-            set(AMQP_FIELD_KIND_U32)
-            field.value.u32 = value
-        case .float(let value):
-            set(AMQP_FIELD_KIND_F32)
-            field.value.f32 = value
-        case .double(let value):
-            set(AMQP_FIELD_KIND_F64)
-            field.value.f64 = value
+        case .bool(let value): Self.field(AMQP_FIELD_KIND_BOOLEAN) { $0.value.boolean = value ? 1 : 0 }
+        case .int8(let value): Self.field(AMQP_FIELD_KIND_I8) { $0.value.i8 = value }
+        case .int16(let value): Self.field(AMQP_FIELD_KIND_I16) { $0.value.i16 = value }
+        case .int32(let value): Self.field(AMQP_FIELD_KIND_I32) { $0.value.i32 = value }
+        case .int64(let value): Self.field(AMQP_FIELD_KIND_I64) { $0.value.i64 = value }
+        case .uint8(let value): Self.field(AMQP_FIELD_KIND_U8) { $0.value.u8 = value }
+        case .uint16(let value): Self.field(AMQP_FIELD_KIND_U16) { $0.value.u16 = value }
+        case .uint32(let value): Self.field(AMQP_FIELD_KIND_U32) { $0.value.u32 = value }
+        case .float(let value): Self.field(AMQP_FIELD_KIND_F32) { $0.value.f32 = value }
+        case .double(let value): Self.field(AMQP_FIELD_KIND_F64) { $0.value.f64 = value }
         case .decimal(let scale, let value):
-            set(AMQP_FIELD_KIND_DECIMAL)
-            field.value.decimal = amqp_decimal_t(decimals: scale, value: value)
-        case .string(let value):
-            set(AMQP_FIELD_KIND_UTF8)
-            field.value.bytes = bytes(value)
+            Self.field(AMQP_FIELD_KIND_DECIMAL) { $0.value.decimal = amqp_decimal_t(decimals: scale, value: value) }
+        case .string(let value): Self.field(AMQP_FIELD_KIND_UTF8) { $0.value.bytes = bytes(value) }
         case .bytes(let value):
-            set(AMQP_FIELD_KIND_BYTES)
-            field.value.bytes = value.withUnsafeBytes { copy($0) }
-        case .timestamp(let value):
-            set(AMQP_FIELD_KIND_TIMESTAMP)
-            field.value.u64 = value
-        case .array(let values):
-            set(AMQP_FIELD_KIND_ARRAY)
-            let entries = allocate(amqp_field_value_t.self, count: values.count)
-            for (index, value) in values.enumerated() { (entries + index).initialize(to: self.field(value)) }
-            field.value.array = amqp_array_t(num_entries: CInt(values.count), entries: entries)
-        case .table(let value):
-            set(AMQP_FIELD_KIND_TABLE)
-            field.value.table = table(value)
-        case .void:
-            set(AMQP_FIELD_KIND_VOID)
+            Self.field(AMQP_FIELD_KIND_BYTES) { $0.value.bytes = value.withUnsafeBytes { copy($0) } }
+        case .timestamp(let value): Self.field(AMQP_FIELD_KIND_TIMESTAMP) { $0.value.u64 = value }
+        case .array(let values): Self.field(AMQP_FIELD_KIND_ARRAY) { $0.value.array = array(values) }
+        case .table(let value): Self.field(AMQP_FIELD_KIND_TABLE) { $0.value.table = table(value) }
+        case .void: Self.field(AMQP_FIELD_KIND_VOID) { _ in }
         }
+    }
+
+    private func array(_ values: [FieldValue]) -> amqp_array_t {
+        let entries = allocate(amqp_field_value_t.self, count: values.count)
+        for (index, value) in values.enumerated() { (entries + index).initialize(to: field(value)) }
+        return amqp_array_t(num_entries: CInt(values.count), entries: entries)
+    }
+
+    private static func field(
+        _ kind: amqp_field_value_kind_t, set: (inout amqp_field_value_t) -> Void
+    ) -> amqp_field_value_t {
+        var field = amqp_field_value_t()
+        field.kind = UInt8(kind.rawValue)
+        set(&field)
         return field
     }
 

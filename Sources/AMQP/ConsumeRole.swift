@@ -87,20 +87,22 @@ final class ConsumeRole: Role {
         lastTag += 1
         let wantedTag = "\(connectionName.prefix(64))-\(epoch)-\(lastTag)"
         try link.call(
-            AMQP_BASIC_QOS_METHOD, AMQP_BASIC_QOS_OK_METHOD, as: amqp_basic_qos_ok_t.self,
-            request: { _ in
-                // Without `global` it holds for each consumer started after it; quorum queues refuse the other kind.
-                amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
-            }, read: { _ in })
+            AMQP_BASIC_QOS_METHOD, AMQP_BASIC_QOS_OK_METHOD
+        ) { _ in
+            // Without `global` it holds for each consumer started after it; quorum queues refuse the other kind.
+            amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
+        }
         let tag = try link.call(
-            AMQP_BASIC_CONSUME_METHOD, AMQP_BASIC_CONSUME_OK_METHOD, as: amqp_basic_consume_ok_t.self,
-            request: { arena in
-                amqp_basic_consume_t(
-                    ticket: 0, queue: arena.bytes(subscription.queue), consumer_tag: arena.bytes(wantedTag),
-                    no_local: 0, no_ack: 0, exclusive: 0, nowait: 0,
-                    arguments: arena.table(
-                        subscription.priority == 0 ? [:] : ["x-priority": .int32(subscription.priority)]))
-            }, read: { String($0.consumer_tag) })
+            AMQP_BASIC_CONSUME_METHOD, AMQP_BASIC_CONSUME_OK_METHOD
+        ) { arena in
+            amqp_basic_consume_t(
+                ticket: 0, queue: arena.bytes(subscription.queue), consumer_tag: arena.bytes(wantedTag),
+                no_local: 0, no_ack: 0, exclusive: 0, nowait: 0,
+                arguments: arena.table(
+                    subscription.priority == 0 ? [:] : ["x-priority": .int32(subscription.priority)]))
+        } read: { (reply: amqp_basic_consume_ok_t) in
+            String(reply.consumer_tag)
+        }
         places[index].consumerTag = tag
         places[index].failures = 0
         places[index].lastError = nil
@@ -113,13 +115,13 @@ final class ConsumeRole: Role {
         try link.openChannel(Link.probingChannel)
         do throws(AMQPError) {
             try link.call(
-                AMQP_QUEUE_DECLARE_METHOD, AMQP_QUEUE_DECLARE_OK_METHOD, as: amqp_queue_declare_ok_t.self,
-                on: Link.probingChannel,
-                request: { arena in
-                    amqp_queue_declare_t(
-                        ticket: 0, queue: arena.bytes(queue), passive: 1, durable: 0, exclusive: 0, auto_delete: 0,
-                        nowait: 0, arguments: amqp_empty_table)
-                }, read: { _ in })
+                AMQP_QUEUE_DECLARE_METHOD, AMQP_QUEUE_DECLARE_OK_METHOD,
+                on: Link.probingChannel
+            ) { arena in
+                amqp_queue_declare_t(
+                    ticket: 0, queue: arena.bytes(queue), passive: 1, durable: 0, exclusive: 0, auto_delete: 0,
+                    nowait: 0, arguments: amqp_empty_table)
+            }
         } catch {
             if link.isBroken { throw error }
             return error
@@ -234,8 +236,8 @@ final class ConsumeRole: Role {
 
     private func cancel(_ tag: String, _ link: Link) throws(AMQPError) {
         try link.call(
-            AMQP_BASIC_CANCEL_METHOD, AMQP_BASIC_CANCEL_OK_METHOD, as: amqp_basic_cancel_ok_t.self,
-            request: { arena in amqp_basic_cancel_t(consumer_tag: arena.bytes(tag), nowait: 0) }, read: { _ in })
+            AMQP_BASIC_CANCEL_METHOD, AMQP_BASIC_CANCEL_OK_METHOD
+        ) { arena in amqp_basic_cancel_t(consumer_tag: arena.bytes(tag), nowait: 0) }
     }
 
     /// Closing the channel ends the subscriptions too, so nothing is said to the broker here.

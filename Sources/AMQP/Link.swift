@@ -149,16 +149,24 @@ final class Link {
     /// Sends a request and waits for its answer, at most `rpcTimeout`; frames that come in between are kept for `next`.
     ///
     /// - Parameters:
-    ///   - request: the method, with its texts from `arguments`.
+    ///   - request: the method, with its texts from the arena.
     ///   - read: copies what is wanted out of the answer.
     func call<Request, Reply, Result>(
-        _ id: amqp_method_number_t, _ reply: amqp_method_number_t, as _: Reply.Type,
-        on channel: amqp_channel_t = Link.channel, limit: Duration? = nil, request: (borrowing Arena) -> Request,
+        _ id: amqp_method_number_t, _ reply: amqp_method_number_t, request: (borrowing Arena) -> Request,
         read: (Reply) -> Result
     ) throws(AMQPError) -> Result {
-        let answer = try exchange(id, [reply], on: channel, limit: limit, request: request)
+        let answer = try exchange(id, [reply], request: request)
         defer { amqp_maybe_release_buffers(raw) }
         return read(answer.decoded.assumingMemoryBound(to: Reply.self).pointee)
+    }
+
+    /// As above, for requests whose answer says only that they were met.
+    func call<Request>(
+        _ id: amqp_method_number_t, _ reply: amqp_method_number_t, on channel: amqp_channel_t = Link.channel,
+        limit: Duration? = nil, request: (borrowing Arena) -> Request
+    ) throws(AMQPError) {
+        _ = try exchange(id, [reply], on: channel, limit: limit, request: request)
+        amqp_maybe_release_buffers(raw)
     }
 
     /// As `call`, for requests with several possible answers. The answer is valid until the next call.
@@ -191,17 +199,22 @@ final class Link {
     /// Opens a channel, or opens it again after the broker has closed it.
     func openChannel(_ channel: amqp_channel_t = Link.channel) throws(AMQPError) {
         try call(
-            AMQP_CHANNEL_OPEN_METHOD, AMQP_CHANNEL_OPEN_OK_METHOD, as: amqp_channel_open_ok_t.self, on: channel,
-            request: { _ in amqp_channel_open_t(out_of_band: amqp_empty_bytes) }, read: { _ in })
+            AMQP_CHANNEL_OPEN_METHOD, AMQP_CHANNEL_OPEN_OK_METHOD, on: channel
+        ) { _ in amqp_channel_open_t(out_of_band: amqp_empty_bytes) }
+    }
+
+    /// Has the broker confirm what is published on the channel.
+    func selectConfirms() throws(AMQPError) {
+        try call(AMQP_CONFIRM_SELECT_METHOD, AMQP_CONFIRM_SELECT_OK_METHOD) { _ in amqp_confirm_select_t(nowait: 0) }
     }
 
     func closeChannel(_ channel: amqp_channel_t = Link.channel, limit: Duration? = nil) throws(AMQPError) {
         try call(
-            AMQP_CHANNEL_CLOSE_METHOD, AMQP_CHANNEL_CLOSE_OK_METHOD, as: amqp_channel_close_ok_t.self, on: channel,
-            limit: limit,
-            request: { arena in
-                amqp_channel_close_t(reply_code: 200, reply_text: arena.bytes("bye"), class_id: 0, method_id: 0)
-            }, read: { _ in })
+            AMQP_CHANNEL_CLOSE_METHOD, AMQP_CHANNEL_CLOSE_OK_METHOD, on: channel,
+            limit: limit
+        ) { arena in
+            amqp_channel_close_t(reply_code: 200, reply_text: arena.bytes("bye"), class_id: 0, method_id: 0)
+        }
     }
 
     /// Tells the broker that its closing of the channel was seen, after which the channel can be opened again.
@@ -221,11 +234,11 @@ final class Link {
         do throws(AMQPError) {
             try closeChannel(limit: limit)
             try call(
-                AMQP_CONNECTION_CLOSE_METHOD, AMQP_CONNECTION_CLOSE_OK_METHOD, as: amqp_connection_close_ok_t.self,
-                on: 0, limit: max(.milliseconds(1), end - .now),
-                request: { arena in
-                    amqp_connection_close_t(reply_code: 200, reply_text: arena.bytes("bye"), class_id: 0, method_id: 0)
-                }, read: { _ in })
+                AMQP_CONNECTION_CLOSE_METHOD, AMQP_CONNECTION_CLOSE_OK_METHOD,
+                on: 0, limit: max(.milliseconds(1), end - .now)
+            ) { arena in
+                amqp_connection_close_t(reply_code: 200, reply_text: arena.bytes("bye"), class_id: 0, method_id: 0)
+            }
         } catch {
             // Nothing more can be done politely; the broker notices the closed socket.
         }

@@ -28,15 +28,9 @@ final class PublishRole: Role {
     var isIdle: Bool { confirms.waiting == 0 && unsent.isEmpty && intake.live == 0 }
 
     func opened(_ link: Link, epoch: UInt64) throws(AMQPError) {
-        try selectConfirms(link)
+        try link.selectConfirms()
         blockedReason = nil
         if stopCause == nil { intake.open() }
-    }
-
-    private func selectConfirms(_ link: Link) throws(AMQPError) {
-        try link.call(
-            AMQP_CONFIRM_SELECT_METHOD, AMQP_CONFIRM_SELECT_OK_METHOD, as: amqp_confirm_select_ok_t.self,
-            request: { _ in amqp_confirm_select_t(nowait: 0) }, read: { _ in })
     }
 
     // MARK: Writing
@@ -156,7 +150,7 @@ final class PublishRole: Role {
         assembler = ContentAssembler()
         failSent(error)
         try link.openChannel()
-        try selectConfirms(link)
+        try link.selectConfirms()
     }
 
     // MARK: Deadlines

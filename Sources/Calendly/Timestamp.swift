@@ -53,6 +53,8 @@ extension Timestamp {
         let seconds =
             Self.daysSince1970(year: year, month: month, day: day) * 86_400 + hour * 3600 + (minute - offset) * 60
             + second
+        // With its offset, an instant of the first or the last day may lie in a year that has no four digits.
+        guard (-62_135_596_800..<253_402_300_800).contains(seconds) else { return nil }
         microseconds = seconds * 1_000_000 + fraction
     }
 

@@ -29,6 +29,9 @@ extension Envelope {
     /// What other tools see as the sending application.
     package static let appID = "neff"
 
+    /// The end of the year 9999, past which neither RFC 3339 nor the database goes.
+    private static let lastTimestamp: UInt64 = 253_402_300_799
+
     /// The properties and headers that carry the envelope; persistent, without any `x-` header.
     ///
     /// Instants are cut to what the wire holds: whole seconds for `timestamp`, milliseconds elsewhere.
@@ -45,7 +48,8 @@ extension Envelope {
         if !attempts.isEmpty { headers[HeaderName.attempts] = .array(attempts.map { .table($0.table) }) }
         return BasicProperties(
             contentType: contentType, headers: headers, isPersistent: true, correlationID: correlationID, messageID: id,
-            timestamp: UInt64(max(0, timestamp.timeIntervalSince1970)), type: type.rawValue, appID: Self.appID)
+            timestamp: UInt64(min(max(0, timestamp.timeIntervalSince1970), Double(Self.lastTimestamp))),
+            type: type.rawValue, appID: Self.appID)
     }
 
     /// Reads a delivery.
@@ -53,7 +57,7 @@ extension Envelope {
     /// A message of strangers is taken if it says who it is: it needs a `message_id`, and a `type` or the routing key of
     /// one of our topic exchanges. All else has defaults; unknown headers are passed over. One of our own headers with
     /// a value that makes no sense is an error, because guessing at it could try a message without end.
-    /// - Parameter now: stands in for a missing timestamp.
+    /// - Parameter now: stands in for a missing timestamp, or one past the year 9999.
     package init(_ delivery: Delivery, now: Date) throws(EnvelopeError) {
         let isRoutedByType = [Exchange.inbound, .commands, .events].contains { $0.rawValue == delivery.exchange }
         try self.init(
@@ -74,7 +78,10 @@ extension Envelope {
         guard let type = properties.type ?? fallbackType, !type.isEmpty else {
             throw EnvelopeError(description: "there is no type, so nobody knows what the body means")
         }
-        let timestamp = properties.timestamp.map { Date(timeIntervalSince1970: Double($0)) } ?? now
+        // Some programs send milliseconds, which is no date of use: the message is judged by what it says, not by that.
+        let timestamp = properties.timestamp.flatMap { seconds in
+            seconds <= Self.lastTimestamp ? Date(timeIntervalSince1970: Double(seconds)) : nil
+        }
         var attempts: [Attempt] = []
         if let value = headers[HeaderName.attempts] {
             guard let entries = value.array else { throw .malformed(HeaderName.attempts, "a list") }
@@ -98,7 +105,7 @@ extension Envelope {
         }
         self.init(
             id: id, type: MessageType(rawValue: type), correlationID: properties.correlationID,
-            causationID: try headers.text(HeaderName.causationID), timestamp: timestamp, receivedAt: receivedAt,
+            causationID: try headers.text(HeaderName.causationID), timestamp: timestamp ?? now, receivedAt: receivedAt,
             contentType: properties.contentType ?? "application/octet-stream",
             schemaVersion: try headers.count(HeaderName.schemaVersion) ?? 1,
             traceParent: try headers.text(HeaderName.traceParent), signature: signature, attempts: attempts,

@@ -33,9 +33,11 @@ package enum WireJSON {
 
 /// Instants as text.
 package enum Instant {
-    /// RFC 3339 in UTC with milliseconds, such as `2027-03-16T13:00:00.000Z`.
+    /// RFC 3339 in UTC with milliseconds, such as `2027-03-16T13:00:00.000Z`; the nearest one, so that what was read from
+    /// such a text is written as the same again.
     package static func text(_ date: Date) -> String {
-        date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        // The format cuts off, and most decimal fractions lie a little below themselves in a double.
+        (date + 0.000_5).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
     /// Reads RFC 3339 with any number of fraction digits; a zone is required.

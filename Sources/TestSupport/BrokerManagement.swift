@@ -1,5 +1,5 @@
 import Foundation
-import FoundationNetworking
+import Transport
 
 /// The broker's management API, as far as tests need it.
 package struct BrokerManagement: Sendable {
@@ -45,8 +45,11 @@ package struct BrokerManagement: Sendable {
         }
     }
 
+    /// One for all: it keeps its connections for the next test.
+    private static let client = HTTPClient(name: "management")
+
     private let base: URL
-    private let authorization: String
+    private let credentials: HTTPRequest.BasicAuth
 
     /// - Parameter address: `http://user:password@host:port`.
     package init(address: String) throws {
@@ -58,7 +61,7 @@ package struct BrokerManagement: Sendable {
         components.path = ""
         guard let base = components.url else { throw Failure(description: "RABBITMQ_MANAGEMENT_URL is malformed") }
         self.base = base
-        authorization = "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
+        credentials = .init(user: user, password: password)
     }
 
     /// The API at `RABBITMQ_MANAGEMENT_URL`.
@@ -122,21 +125,16 @@ package struct BrokerManagement: Sendable {
 
     @discardableResult
     private func send(_ method: String, _ path: String, body: String? = nil) async throws -> Data {
-        guard let url = URL(string: base.absoluteString + path) else { throw Failure(description: "bad path \(path)") }
-        var request = URLRequest(url: url, timeoutInterval: 20)
-        request.httpMethod = method
-        request.setValue(authorization, forHTTPHeaderField: "Authorization")
-        if let body {
-            request.httpBody = Data(body.utf8)
-            request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        let response = try await Self.client.send(
+            HTTPRequest(
+                method: method, url: base.absoluteString + path,
+                headers: body == nil ? [:] : ["Content-Type": "application/json"], body: body.map { Array($0.utf8) },
+                timeout: .seconds(20), basicAuth: credentials))
+        guard (200..<300).contains(response.status) else {
+            let text = String(decoding: response.body.prefix(200), as: UTF8.self)
+            throw Failure(description: "\(method) \(path): \(response.status) \(text)")
         }
-        let (data, response) = try await URLSession.shared.data(for: request)
-        let status = (response as? HTTPURLResponse)?.statusCode ?? 0
-        guard (200..<300).contains(status) else {
-            throw Failure(
-                description: "\(method) \(path): \(status) \(String(decoding: data.prefix(200), as: UTF8.self))")
-        }
-        return data
+        return Data(response.body)
     }
 
     private func escape(_ segment: String) -> String {

@@ -44,7 +44,13 @@ package final class ScriptedSMTPServer: Sendable {
         let state = Mutex(State())
         let stream: AsyncStream<Event>
         let continuation: AsyncStream<Event>.Continuation
-        init() { (stream, continuation) = AsyncStream.makeStream() }
+        let ends: AsyncStream<Int>
+        let endContinuation: AsyncStream<Int>.Continuation
+
+        init() {
+            (stream, continuation) = AsyncStream.makeStream()
+            (ends, endContinuation) = AsyncStream.makeStream()
+        }
 
         func note(_ event: Event) {
             state.withLock { $0.events.append(event) }
@@ -84,6 +90,7 @@ package final class ScriptedSMTPServer: Sendable {
                     log.state.withLock { $0.messages.append(message) }
                 }, script: script
             ).run()
+            log.endContinuation.yield(connection.number)
         }
     }
 
@@ -107,6 +114,12 @@ package final class ScriptedSMTPServer: Sendable {
     /// Waits for the next event of this kind; one waiter at a time.
     package func next(_ moment: Moment) async {
         for await event in log.stream where event.moment == moment { return }
+    }
+
+    /// Waits until the dialogue on the next connection to end is over, all of what the client had sent read; one waiter at a
+    /// time.
+    package func nextEnd() async {
+        for await _ in log.ends { return }
     }
 
     /// Stops the server and cuts its connections.

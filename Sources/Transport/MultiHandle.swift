@@ -14,6 +14,11 @@ final class OpenSockets {
     func stopReading() {
         for descriptor in descriptors { shutdown(descriptor, Int32(SHUT_RD)) }
     }
+
+    /// Ends the connections in both directions: not a byte more leaves.
+    func cut() {
+        for descriptor in descriptors { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    }
 }
 
 /// One libcurl multi handle: the transfers and the connections they share, driven by an owner thread.

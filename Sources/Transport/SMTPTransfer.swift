@@ -30,6 +30,10 @@ final class SMTPTransfer: Transfer {
     /// Set when libcurl says goodbye, within the transfer if it failed: what comes after is not about the message.
     private var isOver = false
     private weak var easy: EasyHandle?
+    /// libcurl keeps a connection after any reply to the final dot, and after none in time. But a server need not have
+    /// forgotten a transaction that it refused, and would answer 503 to the next MAIL; a late reply would be taken for the
+    /// answer to it.
+    private(set) var leavesConnectionsUsable = false
 
     /// The message's last line ending is held back until all before it has left, so that a connection lost earlier is known
     /// to have carried no complete message.
@@ -119,7 +123,9 @@ final class SMTPTransfer: Transfer {
                 { context, _, _, _, _ in
                     guard let context else { return 1 }
                     let transfer = Unmanaged<SMTPTransfer>.fromOpaque(context).takeUnretainedValue()
-                    return transfer.cancellations.contains { $0.isSet } ? 1 : 0
+                    guard transfer.cancellations.contains(where: { $0.isSet }) else { return 0 }
+                    transfer.abandon()
+                    return 1
                 }, context))
         try easy.set(CURLOPT_NOPROGRESS, false)
     }
@@ -194,7 +200,19 @@ final class SMTPTransfer: Transfer {
 
     // MARK: The end
 
+    /// libcurl 7.88 ends an upload that is taken away from it with the final dot, as if it were complete: the server would
+    /// accept what has come so far. So the connection goes first.
+    func abandon() {
+        easy?.sockets?.cut()
+    }
+
     func finish(_ easy: EasyHandle, _ end: TransferEnd) -> SMTPOutcome {
+        let outcome = outcome(easy, end)
+        if case .success = outcome.result { leavesConnectionsUsable = true }
+        return outcome
+    }
+
+    private func outcome(_ easy: EasyHandle, _ end: TransferEnd) -> SMTPOutcome {
         // What the server said about the complete message stands, whatever happened to the connection after it.
         if stage == .message, let reply, (200...299).contains(reply.code) {
             return SMTPOutcome(result: .success(SMTPReceipt(reply: "\(reply.code) \(reply.text)", code: reply.code)))

@@ -10,8 +10,20 @@ protocol Transfer: AnyObject {
     /// Sets the options. The handle may keep unretained pointers to this object: the loop keeps it until `finish`.
     func configure(_ easy: EasyHandle) throws(EasyHandle.OptionError)
 
+    /// Called before the unfinished transfer is taken away from libcurl, which may have some last words for the server.
+    func abandon()
+
     /// Reads the result, before the handle is reset.
     func finish(_ easy: EasyHandle, _ end: TransferEnd) -> Output
+
+    /// Whether connections may serve another transfer; asked after `finish`. False only for transfers that run one at a time,
+    /// because it closes all connections of the loop.
+    var leavesConnectionsUsable: Bool { get }
+}
+
+extension Transfer {
+    func abandon() {}
+    var leavesConnectionsUsable: Bool { true }
 }
 
 /// How a transfer ended.
@@ -37,7 +49,9 @@ final class CancellationFlag: Sendable {
 actor TransferLoop {
     private struct Active {
         let easy: EasyHandle
-        let finish: (TransferEnd) -> Void
+        let abandon: () -> Void
+        /// Tells the caller; answers whether the connections are still good.
+        let finish: (TransferEnd) -> Bool
     }
 
     /// How many connections may be open and kept.
@@ -108,8 +122,10 @@ actor TransferLoop {
         await withCheckedContinuation { continuation in
             let transfer = make()
             let easy = spare.popLast() ?? EasyHandle()
-            let entry = Active(easy: easy) { end in continuation.resume(returning: transfer.finish(easy, end)) }
-            active[id] = entry
+            active[id] = Active(easy: easy, abandon: transfer.abandon) { end in
+                continuation.resume(returning: transfer.finish(easy, end))
+                return transfer.leavesConnectionsUsable
+            }
             if isClosed { return end(id, .closed, isAdded: false) }
             if Task.isCancelled { return end(id, .cancelled, isAdded: false) }
             let multi = openMulti()
@@ -158,9 +174,9 @@ actor TransferLoop {
     }
 
     private func act(on descriptor: CInt? = nil, _ readiness: Readiness = []) {
-        guard let multi else { return }
-        multi.act(on: descriptor, readiness)
-        while let (easy, code) = multi.nextFinished() {
+        multi?.act(on: descriptor, readiness)
+        // Asked for anew each time: the end of a transfer may close the multi handle.
+        while let (easy, code) = multi?.nextFinished() {
             var context: UnsafeMutableRawPointer?
             ccurl_get_pointer(easy, CURLINFO_PRIVATE, &context)
             end(UInt(bitPattern: context), .finished(code))
@@ -170,9 +186,16 @@ actor TransferLoop {
     /// Takes a transfer out of libcurl, tells its caller and keeps the handle for another.
     private func end(_ id: UInt, _ end: TransferEnd, isAdded: Bool = true) {
         guard let entry = active.removeValue(forKey: id) else { return }
-        if isAdded, let multi { curl_multi_remove_handle(multi.raw, entry.easy.raw) }
-        entry.finish(end)
+        if isAdded, let multi {
+            if case .finished = end {} else { entry.abandon() }
+            curl_multi_remove_handle(multi.raw, entry.easy.raw)
+        }
+        let isUsable = entry.finish(end)
         entry.easy.reset()
+        if !isUsable {
+            precondition(active.isEmpty, "a transfer that closes connections must be alone")
+            closeConnections()
+        }
         if spare.count < Self.maxSpareHandles, !isClosed { spare.append(entry.easy) }
         if active.isEmpty, multi != nil, idleTimer == nil {
             idleTimer = thread.schedule(after: limits.idleTimeout) { [weak self] in

@@ -176,4 +176,23 @@ import Testing
             }
         }
     }
+
+    /// With answers flowing the broker sends no heartbeats of its own, so the answers must count as signs of life.
+    @Test(arguments: [true, false]) func connectionBusyWithRequestsIsNotSilent(_ isEmpty: Bool) async throws {
+        try await withVirtualHost { configuration in
+            var configuration = configuration
+            configuration.heartbeat = .seconds(1)
+            try await withConnection(configuration) { connection in
+                try await connection.declareQueue("q")
+                let end = ContinuousClock.now + .seconds(5)
+                while ContinuousClock.now < end {
+                    if !isEmpty { try await connection.publish(Publication(exchange: "", routingKey: "q", body: [1])) }
+                    let delivery = try await connection.get("q")
+                    #expect((delivery == nil) == isEmpty)
+                    if let delivery { try await connection.acknowledge(delivery) }
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+        }
+    }
 }

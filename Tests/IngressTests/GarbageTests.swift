@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import Ingress
 import Synchronization
+import TestSupport
 import Testing
 import Transport
 
@@ -34,7 +35,7 @@ import Transport
             $0.timeouts.idle = .seconds(3)
         } _: { ingress in
             ingress.schedule.state.withLock { $0.jobs = [Samples.job] }
-            var generator = SeededGenerator(state: seed)
+            var generator = SeededGenerator(seed: seed)
             for _ in 0..<150 {
                 var text =
                     "\(Self.methods.randomElement(using: &generator)!) \(Self.paths.randomElement(using: &generator)!)"

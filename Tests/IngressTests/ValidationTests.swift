@@ -1,6 +1,7 @@
 import Domain
 import Foundation
 import Messaging
+import TestSupport
 import Testing
 import Transport
 
@@ -73,7 +74,7 @@ import Transport
     }
 
     @Test func parserAgreesWithFoundationOnRandomInput() {
-        var generator = SeededGenerator(state: 7)
+        var generator = SeededGenerator(seed: 7)
         let pieces = [
             "{", "}", "[", "]", ":", ",", "\"a\"", "\"", "1", "-", "0", ".", "true", "nul", " ", "\\u00", "é",
         ]

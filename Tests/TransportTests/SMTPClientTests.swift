@@ -1,40 +1,6 @@
-import Foundation
-import Logging
-import Synchronization
 import TestSupport
 import Testing
 import Transport
-
-/// Notes the checkpoints in the order they come.
-final class NotedCheckpoints: SMTPCheckpoint {
-    private let state = Mutex<[String]>([])
-    var notes: [String] { state.withLock { $0 } }
-    func willHandOver(messageID: String) { state.withLock { $0.append("will \(messageID)") } }
-    func didAccept(messageID: String, reply: Int) { state.withLock { $0.append("did \(messageID) \(reply)") } }
-}
-
-func testMail(_ id: String = "1", to address: String = "pat@example.test", text: String = "Hello") throws -> Mail {
-    try Mail(
-        from: Mailbox(name: "Neff Paving", address: "office@neff.test"), to: Mailbox(address: address),
-        subject: "Visit",
-        messageID: "\(id)@neff.test", date: Date(timeIntervalSince1970: 1_793_883_600), text: text)
-}
-
-let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
-
-func makeClient(_ url: String, maxConnections: Int = 1) throws -> SMTPClient {
-    SMTPClient(configuration: try SMTPConfiguration(url: url), maxConnections: maxConnections, logger: quiet)
-}
-
-/// The error of a call that must fail.
-func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPError? {
-    do throws(SMTPError) {
-        _ = try await body()
-        return nil
-    } catch {
-        return error
-    }
-}
 
 @Suite(.timeLimit(.minutes(1))) struct SMTPClientTests {
     struct Row: Sendable, CustomTestStringConvertible {
@@ -110,28 +76,6 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         await client.close()
     }
 
-    @Test func severalMessagesShareAConnectionAndEachRecipientHasItsResult() async throws {
-        let server = try ScriptedSMTPServer { event in
-            event.line.contains("<gone@") ? .reply("550 5.1.1 no such user") : nil
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url(), maxConnections: 2)
-        let mails = try (0..<20).map {
-            try testMail("\($0)", to: $0 == 7 ? "gone@example.test" : "p\($0)@example.test")
-        }
-        let deliveries = await client.send(mails)
-        #expect(deliveries.map(\.messageID) == mails.map(\.messageID))
-        for (index, delivery) in deliveries.enumerated() {
-            switch delivery.result {
-            case .success: #expect(index != 7)
-            case .failure(let error): #expect(index == 7 && error.class == .permanent(code: 550))
-            }
-        }
-        // Two connections, and another after the one that libcurl drops with the refusal.
-        #expect(server.connectionCount <= 3)
-        await client.close()
-    }
-
     /// A server without STARTTLS, or with a refused one, sees no mail and no password, whatever follows.
     @Test(arguments: [
         ScriptedSMTPServer.Action.reply("250-scripted.test\r\n250 AUTH PLAIN LOGIN"),
@@ -169,17 +113,6 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         await client.close()
     }
 
-    @Test(arguments: [ScriptedSMTPServer.Moment.greeting, .hello, .mailFrom, .recipient, .data])
-    func silenceBeforeTheDotIsTransient(_ moment: ScriptedSMTPServer.Moment) async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == moment ? .silence : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url(options: "&timeout_ms=300"))
-        let mail = try testMail()
-        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
-        #expect(error?.class == .transient(code: 0))
-        await client.close()
-    }
-
     @Test func aServerThatSpeaksSomethingElseIsTransient() async throws {
         let server = try ScriptedSMTPServer { event in
             event.moment == .greeting ? .reply("SSH-2.0-OpenSSH_9.2") : nil
@@ -189,142 +122,6 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         let mail = try testMail()
         let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
         #expect(error?.class == .transient(code: 0) && error?.stage == .connect)
-        await client.close()
-    }
-
-    @Test(arguments: [ScriptedSMTPServer.Action.silence, .pieces(["25"]), .pieces(["250-half\r\n", "25"])])
-    func silenceAfterTheDotIsAmbiguous(_ action: ScriptedSMTPServer.Action) async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == .message ? action : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url(options: "&timeout_ms=300"))
-        let mail = try testMail()
-        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
-        #expect(error?.class == .ambiguous && error?.stage == .message)
-        await client.close()
-    }
-
-    @Test(arguments: [ScriptedSMTPServer.Moment.greeting, .authentication, .mailFrom, .recipient, .data])
-    func cancellationBeforeTheDotIsCancelled(_ moment: ScriptedSMTPServer.Moment) async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == moment ? .silence : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url(authenticated: true))
-        let mail = try testMail()
-        let noted = NotedCheckpoints()
-        let task = Task {
-            await failure { () async throws(SMTPError) in try await client.send(mail, checkpoint: noted) }
-        }
-        await server.next(moment)
-        task.cancel()
-        #expect(await task.value?.class == .cancelled)
-        #expect(noted.notes.isEmpty)
-        await client.close()
-    }
-
-    @Test func cancellationAfterTheDotIsAmbiguous() async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == .message ? .silence : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        let mail = try testMail()
-        let task = Task { await failure { () async throws(SMTPError) in try await client.send(mail) } }
-        await server.next(.message)
-        task.cancel()
-        #expect(await task.value?.class == .ambiguous)
-        await client.close()
-    }
-
-    @Test func closingEndsAMessageThatWaitsForItsReply() async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == .message ? .silence : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        let (mail, next) = (try testMail(), try testMail("2"))
-        let task = Task { await failure { () async throws(SMTPError) in try await client.send(mail) } }
-        await server.next(.message)
-        let waiting = Task { await failure { () async throws(SMTPError) in try await client.send(next) } }
-        await client.close()
-        #expect(await task.value?.class == .ambiguous)
-        #expect(await waiting.value?.class == .cancelled)
-        let late = await failure { () async throws(SMTPError) in try await client.send(mail) }
-        #expect(late?.class == .cancelled)
-    }
-
-    @Test func aCancelledWaiterLeavesTheLine() async throws {
-        let server = try ScriptedSMTPServer { event in
-            event.moment == .recipient && event.line.contains("<slow@") ? .silence : nil
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        let (slow, other, last) = (try testMail(to: "slow@example.test"), try testMail("2"), try testMail("3"))
-        let first = Task { await failure { () async throws(SMTPError) in try await client.send(slow) } }
-        await server.next(.recipient)
-        let second = Task { await failure { () async throws(SMTPError) in try await client.send(other) } }
-        second.cancel()
-        #expect(await second.value?.class == .cancelled)
-        first.cancel()
-        #expect(await first.value?.class == .cancelled)
-        #expect(try await client.send(last).code == 250)
-        await client.close()
-    }
-
-    /// The reply to the dot is awaited inside one call of libcurl: it must not hold up another message.
-    @Test func aSlowReplyDoesNotHoldUpAnotherMessage() async throws {
-        let server = try ScriptedSMTPServer { event in
-            event.moment == .message && event.connection == 0 ? .silence : nil
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url(), maxConnections: 2)
-        let (slow, quick) = (try testMail("slow"), try testMail("quick"))
-        let first = Task { await failure { () async throws(SMTPError) in try await client.send(slow) } }
-        await server.next(.message)
-        #expect(try await client.send(quick).code == 250)
-        first.cancel()
-        #expect(await first.value?.class == .ambiguous)
-        await client.close()
-    }
-
-    /// The server drops an idle connection, or says 421 on it, as servers do after some minutes.
-    @Test(arguments: [ScriptedSMTPServer.Action.close, .reset, .replyAndClose("421 4.4.2 idle too long")])
-    func aDeadKeptConnectionIsReplacedUnseen(_ farewell: ScriptedSMTPServer.Action) async throws {
-        let mails = Mutex(0)
-        let server = try ScriptedSMTPServer { event in
-            guard event.moment == .mailFrom else { return nil }
-            let count = mails.withLock { mails in
-                mails += 1
-                return mails
-            }
-            return count == 2 ? farewell : nil
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        #expect(try await client.send(testMail("1")).code == 250)
-        #expect(try await client.send(testMail("2")).code == 250)
-        #expect(server.connectionCount == 2 && server.messages.count == 2)
-        await client.close()
-    }
-
-    /// The server has read no complete message, so it has none: not ambiguous, although it said 354.
-    @Test func aConnectionLostWithinTheMessageIsTransient() async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == .data ? .replyAndReset("354 go ahead") : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        let mail = try testMail(text: String(repeating: "One line of a long message.\n", count: 400_000))
-        let noted = NotedCheckpoints()
-        let error = await failure { () async throws(SMTPError) in try await client.send(mail, checkpoint: noted) }
-        #expect(error?.class == .transient(code: 0) && error?.stage == .data)
-        #expect(noted.notes.isEmpty)
-        await client.close()
-    }
-
-    /// After the dot nothing is repeated, kept connection or not.
-    @Test func aLostReplyIsNotRepeated() async throws {
-        let server = try ScriptedSMTPServer { event in
-            event.moment == .message && event.connection == 0 ? .close : nil
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        let mail = try testMail()
-        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
-        #expect(error?.class == .ambiguous)
-        #expect(server.messages.count == 1)
         await client.close()
     }
 
@@ -349,33 +146,6 @@ func failure(_ body: () async throws(SMTPError) -> SMTPReceipt) async -> SMTPErr
         #expect(error?.class == .configuration(code: 535) && error?.enhancedCode == EnhancedStatusCode(5, 7, 8))
         #expect(error?.description.contains("secret") == false)
         await client.close()
-    }
-
-    /// libcurl says QUIT after a refusal and would wait for the answer as long as for any reply.
-    @Test func aRefusalIsNotHeldUpByASilentGoodbye() async throws {
-        let server = try ScriptedSMTPServer { event in
-            switch event.moment {
-            case .recipient: .reply("550 5.1.1 no such user")
-            case .quit: .silence
-            default: nil
-            }
-        }
-        defer { server.stop() }
-        let client = try makeClient(server.url(options: "&timeout_ms=3600000&reply_timeout_ms=3600000"))
-        let mail = try testMail()
-        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
-        #expect(error?.class == .permanent(code: 550) && error?.enhancedCode == EnhancedStatusCode(5, 1, 1))
-        await client.close()
-    }
-
-    @Test func closingSaysGoodbyeWithoutWaitingForTheAnswer() async throws {
-        let server = try ScriptedSMTPServer { event in event.moment == .quit ? .silence : nil }
-        defer { server.stop() }
-        let client = try makeClient(server.url())
-        _ = try await client.send(testMail())
-        await client.close()
-        await server.next(.quit)
-        #expect(server.events.last?.moment == .quit)
     }
 
     @Test func replyLinesThatTrickleInAreOneReply() async throws {

@@ -66,6 +66,9 @@ enum JobInput {
         }
     }
 
+    /// More faults are not listed: a body full of unknown fields would be answered with many times its size.
+    private static let maxFaults = 100
+
     /// - Throws: `ProblemResponse`: 400 if the body is not JSON, 422 with every fault if a field is invalid.
     private static func read<Value>(_ body: [UInt8], _ read: (inout ObjectReader) -> Value?) throws -> Value {
         let value: JSONValue
@@ -83,7 +86,9 @@ enum JobInput {
         var reader = ObjectReader(members)
         let result = read(&reader)
         let errors = reader.finish()
-        guard errors.isEmpty, let result else { throw ProblemResponse(Problem.validation(errors)) }
+        guard errors.isEmpty, let result else {
+            throw ProblemResponse(Problem.validation(Array(errors.prefix(maxFaults))))
+        }
         return result
     }
 }
