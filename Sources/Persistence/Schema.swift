@@ -11,6 +11,7 @@ package enum Schema {
             try Migration(file: "V0002__scheduling.sql", contents: PackageResources.V0002__scheduling_sql),
             try Migration(file: "V0003__defaults.sql", contents: PackageResources.V0003__defaults_sql),
             try Migration(file: "V0004__roles.sql", contents: PackageResources.V0004__roles_sql),
+            try Migration(file: "V0006__letters.sql", contents: PackageResources.V0006__letters_sql),
         ]
     }
 }

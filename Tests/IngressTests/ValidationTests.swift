@@ -1,5 +1,6 @@
 import Domain
 import Foundation
+import Messaging
 import Testing
 import Transport
 

@@ -1,5 +1,6 @@
 import Domain
 import Foundation
+import Messaging
 
 /// The bodies that the API takes, read and checked.
 enum JobInput {

@@ -8,6 +8,8 @@ package struct DeadLetter: Hashable, Sendable {
     package enum Status: String, Hashable, Sendable, CaseIterable {
         /// Nobody has dealt with it.
         case dead
+        /// A replay campaign holds it.
+        case replaying
         /// Published again.
         case replayed
         case discarded
@@ -40,6 +42,23 @@ package struct DeadLetter: Hashable, Sendable {
     package var resolvedAt: Date?
     package var resolvedBy: String?
     package var resolutionReason: String?
+    /// Where the message was published first; nil for letters of an older program.
+    package var originalExchange: String?
+    package var originalRoutingKey: String?
+    /// The role and queue that gave it up, such as `scheduling/scheduling.urgent`; `broker/<queue>` if no worker did.
+    package var handler: String?
+    /// The version of the worker that gave it up; nil if no worker did.
+    package var build: String?
+    package var normalisedError: String?
+    /// The same for letters that are alike; nil until it has been computed.
+    package var fingerprint: String?
+    /// What an operator changed about the body; the body itself stays as it came.
+    package var patch: JSONPatch?
+    package var patchedAt: Date?
+    package var patchedBy: String?
+    package var patchReason: String?
+    /// The replay campaign that holds or replayed it.
+    package var campaignID: String?
 
     package init(
         id: DeadLetterID, deathKey: String, queue: String, messageID: String, type: String, exchange: String,
@@ -90,5 +109,23 @@ package struct DeadLetter: Hashable, Sendable {
         resolvedAt = try row.decode("resolved_at", as: Date?.self)
         resolvedBy = try row.decode("resolved_by", as: String?.self)
         resolutionReason = try row.decode("resolution_reason", as: String?.self)
+        originalExchange = try row.decode("original_exchange", as: String?.self)
+        originalRoutingKey = try row.decode("original_routing_key", as: String?.self)
+        handler = try row.decode("handler", as: String?.self)
+        build = try row.decode("build", as: String?.self)
+        normalisedError = try row.decode("normalised_error", as: String?.self)
+        fingerprint = try row.decode("fingerprint", as: String?.self)
+        patch = try row.decode("patch", as: String?.self).map { try JSONPatch(json: $0.utf8) }
+        patchedAt = try row.decode("patched_at", as: Date?.self)
+        patchedBy = try row.decode("patched_by", as: String?.self)
+        patchReason = try row.decode("patch_reason", as: String?.self)
+        campaignID = try row.decode("campaign_id", as: String?.self)
+    }
+
+    /// The body as it is published: the original, or the original with the patch applied.
+    ///
+    /// - Throws: `JSONPatch.Failure` if the original is not JSON or not what the patch was made for.
+    package func effectiveBody() throws(JSONPatch.Failure) -> [UInt8] {
+        try patch?.apply(toBody: body) ?? body
     }
 }

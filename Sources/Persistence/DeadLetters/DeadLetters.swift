@@ -27,7 +27,9 @@ package enum DeadLetters {
     private static let columns: SQL = """
         id, death_key, queue, message_id, type, exchange, routing_key, correlation_id, properties::text as properties,
         headers::text as headers, body, reason, error_code, error_text, attempts::text as attempts, attempt_count,
-        replay_count, died_at, status, resolved_at, resolved_by, resolution_reason
+        replay_count, died_at, status, resolved_at, resolved_by, resolution_reason, original_exchange,
+        original_routing_key, handler, build, normalised_error, fingerprint, patch::text as patch, patched_at,
+        patched_by, patch_reason, campaign_id
         """
 
     /// Writes letters in one round trip and one transaction; a death that is in the journal already adds nothing.

@@ -43,14 +43,15 @@ extension DeadLetter {
             replayCount: replayCount, diedAt: now)
     }
 
-    /// The message as it is published again: the same ids and history, attempts to spend anew, one more replay.
+    /// The message as it is published again: the same ids and history, attempts to spend anew, one more replay, and the
+    /// body with its patch.
     ///
-    /// - Throws: `DecodingError` if the stored properties cannot be read.
+    /// - Throws: `DecodingError` if the stored properties cannot be read; `JSONPatch.Failure`.
     package func replay() throws -> Publication {
         var properties = try BasicProperties(properties: propertiesJSON, headers: headersJSON).republishable
         properties.headers[HeaderName.attempt] = 0
         properties.headers[HeaderName.replays] = .int64(Int64(replayCount + 1))
-        return Publication(exchange: exchange, routingKey: routingKey, properties: properties, body: body)
+        return try Publication(exchange: exchange, routingKey: routingKey, properties: properties, body: effectiveBody())
     }
 
     /// What the name of a work queue's dead-letter queue ends in.

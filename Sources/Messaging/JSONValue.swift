@@ -1,7 +1,9 @@
+import Foundation
+
 /// JSON as it was sent, so that validation can say what is wrong where.
 ///
 /// A typed decoder stops at the first fault and knows no unknown fields; this keeps everything.
-indirect enum JSONValue: Hashable, Sendable {
+package indirect enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)
     /// As written, so that no precision is lost before somebody asks for a kind of number.
@@ -11,7 +13,7 @@ indirect enum JSONValue: Hashable, Sendable {
     case object([String: JSONValue])
 
     /// What it is, in words.
-    var kind: String {
+    package var kind: String {
         switch self {
         case .null: "null"
         case .bool: "a boolean"
@@ -23,7 +25,7 @@ indirect enum JSONValue: Hashable, Sendable {
     }
 
     /// Compact, with sorted keys.
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var bytes: [UInt8] = []
         write(to: &bytes)
         return bytes
@@ -68,5 +70,25 @@ indirect enum JSONValue: Hashable, Sendable {
             }
         }
         bytes.append(UInt8(ascii: "\""))
+    }
+}
+
+extension JSONValue: Encodable {
+    /// Numbers that are neither 64-bit integers nor decimals of 38 digits lose digits here; `encoded` loses none.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .bool(let value): try container.encode(value)
+        case .number(let text):
+            if let integer = Int64(text) {
+                try container.encode(integer)
+            } else {
+                try container.encode(Decimal(string: text, locale: nil) ?? 0)
+            }
+        case .string(let text): try container.encode(text)
+        case .array(let values): try container.encode(values)
+        case .object(let members): try container.encode(members)
+        }
     }
 }

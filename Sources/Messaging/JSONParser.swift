@@ -2,14 +2,14 @@
 ///
 /// Stricter than the standard where it leaves room: names within an object must be unique, since readers differ in which of
 /// two they believe, and nesting is limited.
-struct JSONParser {
-    struct Failure: Error, Equatable {
+package struct JSONParser {
+    package struct Failure: Error, Equatable {
         /// Where, in bytes from the start.
-        let offset: Int
-        let reason: String
+        package let offset: Int
+        package let reason: String
     }
 
-    /// Nothing that the API takes goes deeper than three.
+    /// Nothing that the API takes goes deeper than three, and no message of ours deeper than ten.
     static let maxDepth = 32
 
     private let bytes: [UInt8]
@@ -19,7 +19,8 @@ struct JSONParser {
         self.bytes = bytes
     }
 
-    static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
+    /// The value that the text stands for.
+    package static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw Failure(offset: 0, reason: "the text is not UTF-8")
         }
