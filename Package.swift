@@ -186,6 +186,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Transport",
+                "WorkerRuntime", log, lifecycle,
             ], swiftSettings: strict),
     ]
 )

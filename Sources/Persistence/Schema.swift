@@ -12,6 +12,8 @@ package enum Schema {
             try Migration(file: "V0003__defaults.sql", contents: PackageResources.V0003__defaults_sql),
             try Migration(file: "V0004__roles.sql", contents: PackageResources.V0004__roles_sql),
             try Migration(file: "V0006__letters.sql", contents: PackageResources.V0006__letters_sql),
+            try Migration(
+                file: "V0007__replay_campaigns.sql", contents: PackageResources.V0007__replay_campaigns_sql),
         ]
     }
 }

@@ -56,7 +56,8 @@ struct CampaignsCommand: AsyncParsableCommand {
 
         @Argument(help: "The campaign's id.") var id: String
         @Flag(help: "Also list its letters.") var letters = false
-        @Option(help: "Only letters in this state: \(LetterState.names). Goes with --letters.") var state: [LetterState] = []
+        @Option(help: "Only letters in this state: \(LetterState.names). Goes with --letters.") var state:
+            [LetterState] = []
         @Flag(help: "Stay and show how it goes on until nothing of it is on the way any more.") var watch = false
         @Flag(help: "Print JSON.") var json = false
 
@@ -72,7 +73,8 @@ struct CampaignsCommand: AsyncParsableCommand {
                 guard let campaign = try await ReplayCampaigns.find(id, on: pool) else {
                     throw CampaignIdentifier.unknown(id)
                 }
-                let rows = letters ? try await Self.letters(of: id, Set(state.map(\.state)), pool) : []
+                var rows: [ReplayLetter] = []
+                if letters { rows = try await Self.letters(of: id, Set(state.map(\.state)), pool) }
                 if json {
                     struct Whole: Encodable {
                         let campaign: ReplayCampaignView
@@ -151,8 +153,14 @@ struct CampaignsCommand: AsyncParsableCommand {
             }
             switch result {
             case .unknown: throw CampaignIdentifier.unknown(id)
+            case .busy:
+                throw Failure(
+                    .unavailable,
+                    "A worker has had a message of the campaign in hand for half a minute; nothing has changed. "
+                        + "Pause the campaign and try again, or stop the worker that `neff status` shows busy.")
             case .impossible(let campaign):
-                throw Failure(.data, "The campaign is \(campaign.phase.rawValue): it is too late to \(act.rawValue) it.")
+                throw Failure(
+                    .data, "The campaign is \(campaign.phase.rawValue): it is too late to \(act.rawValue) it.")
             case .done(let campaign):
                 if json { return try Output.json(ReplayCampaignView(campaign)) }
                 CampaignText.show(campaign)

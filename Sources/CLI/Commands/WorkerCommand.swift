@@ -45,16 +45,19 @@ struct WorkerCommand: AsyncParsableCommand {
         var connections: [(name: String, state: @Sendable () -> ConnectionState)] = []
         let publisher = try kit.publisher()
         let relay = OutboxRelay(pool: kit.pool, publisher: publisher, logger: kit.logger)
-        if roles != [.deadLetters] {
-            services += [publisher, relay]
-            connections.append(("amqp.publisher", { publisher.state }))
-        }
+        services.append(publisher)
+        connections.append(("amqp.publisher", { publisher.state }))
+        if roles != [.deadLetters] { services.append(relay) }
         for role in roles {
             let consumer = try kit.consumer(of: Self.queues(of: role), prefetch: prefetch)
             connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
             services.append(consumer)
             if role == .deadLetters {
                 services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
+                services.append(
+                    ReplayRunner(
+                        pool: kit.pool, publisher: publisher, holder: kit.id, consumers: try ReplayConsumers.all(),
+                        logger: kit.logger))
             }
             services.append(
                 try await service(for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay))

@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import Persistence
 
@@ -33,10 +34,10 @@ enum CampaignText {
 
     static func show(_ plan: ReplayPlan) {
         print(
-            "\(plan.letters) letters, \(Int64(plan.bytes).formatted(.byteCount(style: .binary))) of bodies, from "
+            "\(plan.letters) letters, \(size(plan.bytes)) of bodies, from "
                 + "\(plan.oldest.map(Output.time) ?? "-") to \(plan.youngest.map(Output.time) ?? "-")")
         if plan.applied > 0 { print("  \(plan.applied) have had their effect and would not be sent") }
-        if plan.tooLate > 0 { print("  \(plan.tooLate) ask for something that lies in the past") }
+        if plan.tooLate > 0 { print("  \(plan.tooLate) ask for something that is over") }
         if plan.replayedBefore > 0 { print("  \(plan.replayedBefore) were replayed before and died again") }
         if plan.patched > 0 { print("  \(plan.patched) would go out with a patch") }
         if plan.notDead > 0 { print("  \(plan.notDead) of the ids are not dead, or not there; they are passed over") }
@@ -79,6 +80,10 @@ enum CampaignText {
     }
 
     static func number(_ value: Double) -> String { value.formatted(.number.precision(.fractionLength(0...2))) }
+
+    private static func size(_ bytes: Int) -> String {
+        bytes < 10_240 ? "\(bytes) bytes" : bytes < 10 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
+    }
 
     private static func list(_ sizes: [Int]) -> String {
         sizes.isEmpty ? "none" : sizes.map(String.init).joined(separator: ",")

@@ -23,8 +23,8 @@ struct CampaignWatch {
             if json {
                 if isOver { try Output.json(ReplayCampaignView(campaign)) }
             } else if Terminal.isInteractive {
-                print("\r\u{1B}[2K" + Self.bar(campaign, speed), terminator: isOver ? "\n" : "")
-                fflush(stdout)
+                let line = "\r\u{1B}[2K" + Self.bar(campaign, speed) + (isOver ? "\n" : "")
+                FileHandle.standardOutput.write(Data(line.utf8))
             } else {
                 // A log wants changes of phase at once and numbers now and then.
                 let line = "\(campaign.phase.rawValue): \(CampaignText.counts(campaign.progress))"

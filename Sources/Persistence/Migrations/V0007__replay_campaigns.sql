@@ -84,9 +84,39 @@ create table replay_begun (
     constraint replay_begun_key primary key (campaign_id, message_id, holder)
 );
 
+-- When what a message asks for is over; null if its body does not tell. Only a hint, for plans: the patch is not looked at.
+create function letter_ends_at(body bytea) returns timestamptz language plpgsql stable strict as $$
+declare
+    document jsonb;
+begin
+    document := convert_from(body, 'UTF8')::jsonb;
+    return coalesce(document #>> '{payload,scheduled_event,end_time}', document #>> '{visit,ends_at}',
+        document #>> '{request,starts_at}')::timestamptz;
+exception when others then
+    -- Bodies are anything that somebody sent.
+    return null;
+end
+$$;
+
 grant select (id, epoch) on replay_campaigns to neff_sync, neff_scheduling, neff_notification;
 grant select, insert, delete on replay_begun to neff_sync, neff_scheduling, neff_notification;
 grant select, insert, update on replay_campaigns, replay_letters to neff_operator, neff_ingress;
 grant select on replay_begun to neff_ingress;
 grant select, delete on replay_begun to neff_operator;
 grant update (campaign_id) on dead_letters to neff_ingress;
+
+-- The dead-letters worker journals letters and carries campaigns out. Roles belong to the whole server, so this one may be
+-- there already.
+do $$
+begin
+    create role neff_deadletters nologin;
+exception when duplicate_object or unique_violation then
+    null;
+end
+$$;
+grant usage on schema public to neff_deadletters;
+grant select, update on replay_campaigns, replay_letters to neff_deadletters;
+grant select, delete on replay_begun to neff_deadletters;
+grant select on inbox to neff_deadletters;
+grant select, insert on dead_letters, operator_log to neff_deadletters;
+grant update (status, campaign_id, resolved_at, resolved_by, resolution_reason) on dead_letters to neff_deadletters;

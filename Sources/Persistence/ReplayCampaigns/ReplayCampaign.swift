@@ -1,6 +1,6 @@
 package import Domain
 package import Foundation
-import Messaging
+package import Messaging
 import Postgres
 
 /// A stored order to send dead letters again.

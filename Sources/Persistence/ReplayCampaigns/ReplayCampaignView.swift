@@ -92,7 +92,7 @@ package struct ReplayPlanView: Encodable, Sendable {
     package struct Verdicts: Encodable, Sendable {
         /// Their effect has happened: they are not sent.
         package let alreadyApplied: Int
-        /// What they ask for lies in the past.
+        /// What they ask for is over.
         package let tooLate: Int
     }
 

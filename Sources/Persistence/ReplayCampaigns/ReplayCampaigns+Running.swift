@@ -186,25 +186,25 @@ extension ReplayCampaigns {
         let locking: SQL = """
             select id from replay_campaigns where id = any(\(campaigns)) order by id for no key update
             """
-        return [locking]
-            + stamped.map { letter, stamp in
-                """
-                with failed as (
-                    update replay_letters r set state = 'failed', resolved_at = now(),
-                        detail = \(letter.errorCode ?? letter.reason),
-                        successor_id = (select id from dead_letters where death_key = \(letter.deathKey))
-                    where r.campaign_id = \(stamp.campaign.rawValue) and r.message_id = \(letter.messageID)
-                        and r.replay_number = \(letter.replayCount)
-                        and (r.queue = \(letter.queue) or r.consumer is null)
-                        and r.state in ('publishing', 'published', 'recalled', 'withdrawn')
-                    returning r.letter_id
-                )
-                update dead_letters set status = 'replayed', campaign_id = \(stamp.campaign.rawValue),
-                    resolved_at = now(), resolved_by = \("campaign " + stamp.campaign.rawValue),
-                    resolution_reason = 'it died again, as another letter'
-                from failed where dead_letters.id = failed.letter_id and (status = 'dead'
-                    or status = 'replaying' and campaign_id = \(stamp.campaign.rawValue))
-                """
-            }
+        let deaths: [SQL] = stamped.map { letter, stamp in death(of: letter, stamp.campaign.rawValue) }
+        return [locking] + deaths
+    }
+
+    private static func death(of letter: DeadLetter, _ campaign: String) -> SQL {
+        """
+        with failed as (
+            update replay_letters r set state = 'failed', resolved_at = now(),
+                detail = \(letter.errorCode ?? letter.reason),
+                successor_id = (select id from dead_letters where death_key = \(letter.deathKey))
+            where r.campaign_id = \(campaign) and r.message_id = \(letter.messageID)
+                and r.replay_number = \(letter.replayCount) and (r.queue = \(letter.queue) or r.consumer is null)
+                and r.state in ('publishing', 'published', 'recalled', 'withdrawn')
+            returning r.letter_id
+        )
+        update dead_letters set status = 'replayed', campaign_id = \(campaign), resolved_at = now(),
+            resolved_by = \("campaign " + campaign), resolution_reason = 'it died again, as another letter'
+        from failed where dead_letters.id = failed.letter_id
+            and (status = 'dead' or status = 'replaying' and campaign_id = \(campaign))
+        """
     }
 }

@@ -116,6 +116,8 @@ package enum ReplayCampaigns {
         /// The campaign is in a phase in which this cannot be done any more.
         case impossible(ReplayCampaign)
         case unknown
+        /// A worker had a message of the campaign in hand for so long that the recall was given up; nothing has changed.
+        case busy
     }
 
     /// Pauses, resumes, aborts or recalls a campaign. The runner follows within a second or so.
@@ -123,7 +125,7 @@ package enum ReplayCampaigns {
     /// A recall is complete when it returns: every letter that was on the way is done, or dead again and without effect
     /// wherever its message still is; only effects outside the database that had begun are still `published`, and they
     /// come to their end. It waits for workers that have a message of the campaign in hand.
-    /// - Throws: `PostgresError`; `timeout` if a worker held a message for longer than about half a minute.
+    /// - Throws: `PostgresError`.
     package static func perform(
         _ act: ReplayAct, on id: ReplayCampaignID, by actor: String, reason: String? = nil, consumers: [String],
         pool: PostgresPool
@@ -136,8 +138,10 @@ package enum ReplayCampaigns {
                     if act == .recall { try await ReplayFence.close(id, in: transaction) }
                     return try await perform(act, on: id, by: actor, reason, consumers, in: transaction)
                 }
-            } catch let error as PostgresError where error.code == .timeout && act == .recall && tries < 2 {
+            } catch let error as PostgresError where error.code == .timeout && act == .recall {
+                // Each try waits for the session's lock timeout, which is ten seconds.
                 tries += 1
+                if tries == 3 { return .busy }
             }
         }
     }
@@ -146,7 +150,9 @@ package enum ReplayCampaigns {
         _ act: ReplayAct, on id: ReplayCampaignID, by actor: String, _ reason: String?, _ consumers: [String],
         in transaction: Transaction
     ) async throws -> ActResult {
-        guard let campaign = try await lock(id, in: transaction) else { return .unknown }
+        guard try await lock(id, in: transaction) != nil, let campaign = try await find(id, in: transaction) else {
+            return .unknown
+        }
         guard let next = campaign.phase.after(act) else { return .impossible(campaign) }
         if next == campaign.phase { return .done(campaign) }
         switch act {

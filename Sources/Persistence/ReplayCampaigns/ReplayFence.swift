@@ -20,7 +20,7 @@ package enum ReplayFence {
 
     /// "rpl" in ASCII; with a number for the campaign it makes the lock's key. Two campaigns with the same number only
     /// wait for each other.
-    private static let lockClass = 0x0072_706c
+    private static let lockClass: Int32 = 0x0072_706c
 
     /// Looks whether a message may have its effect in this transaction; before anything else is written for it.
     ///
@@ -29,7 +29,7 @@ package enum ReplayFence {
     package static func check(_ stamp: ReplayStamp, in transaction: Transaction) async throws -> Verdict {
         // Two statements, because the second one's snapshot must be younger than the lock.
         let answers = try await transaction.pipeline([
-            "select pg_try_advisory_xact_lock_shared(\(Int32(lockClass)), hashtext(\(stamp.campaign.rawValue))) as is_ours",
+            "select pg_try_advisory_xact_lock_shared(\(lockClass), hashtext(\(stamp.campaign.rawValue))) as is_ours",
             "select epoch from replay_campaigns where id = \(stamp.campaign.rawValue)",
         ])
         guard try answers[0][0].decode("is_ours", as: Bool.self) else { return .undecided }
@@ -84,6 +84,6 @@ package enum ReplayFence {
     /// - Throws: `PostgresError` `timeout` if a worker had one in hand for longer than the lock timeout.
     static func close(_ campaign: ReplayCampaignID, in transaction: Transaction) async throws {
         _ = try await transaction.query(
-            "select pg_advisory_xact_lock(\(Int32(lockClass)), hashtext(\(campaign.rawValue)))")
+            "select pg_advisory_xact_lock(\(lockClass), hashtext(\(campaign.rawValue)))")
     }
 }

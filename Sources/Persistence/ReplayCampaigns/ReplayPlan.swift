@@ -1,4 +1,4 @@
-package import Domain
+import Domain
 package import Foundation
 package import Postgres
 
@@ -25,6 +25,8 @@ package struct ReplayPlan: Hashable, Sendable {
     package var groups: [Group] = []
     /// Their effect has happened: they would not be sent.
     package var applied = 0
+    /// What they ask for is over. A job that is to be moved to another time never is.
+    package var tooLate = 0
     /// They were replayed before and died again.
     package var replayedBefore = 0
     /// They would go out with an operator's patch.
@@ -52,7 +54,8 @@ extension ReplayCampaigns {
         let chosen: SQL = """
             with chosen as (
                 select message_id, octet_length(body) as size, died_at, type, error_code, replay_count, fingerprint,
-                    patch is not null as is_patched, \(queue) as target, \(ReplayRoute.consumer(of: queue)) as consumer
+                    patch is not null as is_patched,
+                    type <> 'job.reschedule' and letter_ends_at(body) < now() as is_over, \(queue) as target, \(ReplayRoute.consumer(of: queue)) as consumer
                 from dead_letters where \(selection.condition)
             )
             """
@@ -62,7 +65,7 @@ extension ReplayCampaigns {
                 """
                 \(chosen) select count(*) as letters, coalesce(sum(size), 0)::bigint as bytes, min(died_at) as oldest,
                     max(died_at) as youngest, count(*) filter (where replay_count > 0) as replayed,
-                    count(*) filter (where is_patched) as patched,
+                    count(*) filter (where is_patched) as patched, count(*) filter (where is_over) as ended,
                     count(*) filter (where \(ReplayRoute.isApplied("chosen", consumers: []))) as applied
                 from chosen
                 """,
@@ -80,6 +83,7 @@ extension ReplayCampaigns {
             plan.youngest = try sums["youngest"]
             plan.replayedBefore = try sums["replayed"]
             plan.patched = try sums["patched"]
+            plan.tooLate = try sums["ended"]
             plan.applied = try sums["applied"]
             for row in answers[1] { plan.queues[try row.decode("target")] = try row.decode("count", as: Int.self) }
             plan.groups = try answers[2].map { row in

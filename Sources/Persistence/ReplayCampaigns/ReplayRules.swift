@@ -32,7 +32,7 @@ package struct ReplayRules: Hashable, Sendable {
 
     /// What is wrong with the rules, by the name of the field, in words for whoever gave them; empty if nothing is.
     package var faults: [(field: String, problem: String)] {
-        var faults: [(String, String)] = []
+        var faults: [(field: String, problem: String)] = []
         let limit = Self.maxLetters
         if !(0...limit).contains(canary) { faults.append(("canary", "must be within 0 to \(limit)")) }
         if ramp.count > 20 || !ramp.allSatisfy((1...limit).contains) {

@@ -1,4 +1,5 @@
 package import Domain
+import Messaging
 import Postgres
 
 /// Which dead letters a campaign is to take; of these, only those that are still dead.
@@ -37,5 +38,22 @@ enum ReplayRoute {
             and i.consumer = any(case when \(unescaped: alias).consumer is null then \(consumers)::text[]
                 else array[\(unescaped: alias).consumer] end))
         """
+    }
+}
+
+extension ReplaySelection {
+    /// What was asked for, as a JSON object for people to read later. Ids are counted only: each is in `replay_letters`.
+    package func json() throws -> String {
+        struct Asked: Encodable {
+            var ids: Int?
+            var queue: String?
+            var type: String?
+        }
+        let asked =
+            switch self {
+            case .ids(let ids): Asked(ids: ids.count)
+            case .matching(let filter): Asked(queue: filter.queue, type: filter.type)
+            }
+        return String(decoding: try WireJSON.encode(asked), as: UTF8.self)
     }
 }

@@ -100,22 +100,18 @@ package final class ReplayRunner: Service, Sendable {
     private func step(
         _ id: ReplayCampaignID, _ rate: inout ReplayRate
     ) async throws -> (work: ReplayCampaigns.Work?, sent: Int) {
-        // Letters that could not be sent would only be put back.
-        guard publisher.state.isConnected else { return (try await take(id, limit: 0), 0) }
         guard let campaign = try await ReplayCampaigns.find(id, on: pool) else { return (nil, 0) }
-        let allowance = min(Self.batchSize, rate.allowance(campaign.rules.rate, now: .now))
-        guard let work = try await take(id, limit: allowance) else { return (nil, 0) }
+        // While the broker is away letters would only be taken to be put back.
+        let isConnected = publisher.state.isConnected
+        let limit = isConnected ? min(Self.batchSize, rate.allowance(campaign.rules.rate, now: .now)) : 0
+        let step = try await ReplayCampaigns.step(id, holder: holder, limit: limit, consumers: consumers, on: pool)
+        guard let work = step else { return (nil, 0) }
+        guard isConnected else { return (work, 0) }
         if work.letters.isEmpty { return (work, 0) }
         rate.spend(work.letters.count)
         // Shielded: a step that is cut off between confirm and commit would send its letters again.
         let confirmed = try await Task { try await self.send(work) }.value
         return (work, confirmed)
-    }
-
-    private func take(_ id: ReplayCampaignID, limit: Int) async throws -> ReplayCampaigns.Work? {
-        let work = try await ReplayCampaigns.step(
-            id, holder: holder, limit: limit, consumers: consumers, on: pool)
-        return work
     }
 
     /// - Returns: how many letters the broker has confirmed.
