@@ -191,7 +191,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Topology",
-                "Transport", log,
+                "Transport", "WorkerRuntime", log, lifecycle,
             ], swiftSettings: strict),
     ]
 )

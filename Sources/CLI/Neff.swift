@@ -18,7 +18,7 @@ struct Neff: AsyncParsableCommand {
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
             StatusCommand.self, DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
-            OperatorLogCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            CampaignsCommand.self, OperatorLogCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -18,6 +18,7 @@ package struct IngressDependencies: Sendable {
     package var spool: @Sendable (OutgoingMessage) async throws -> Void
     package var operations: any OperationStore
     package var reads: any ScheduleReads
+    package var replays: any ReplayCampaignStore
     /// Looks up a key by the SHA-256 digest of its whole text and notes its use; nil if there is none.
     package var findApiKey: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     package var probes: Probes
@@ -28,6 +29,7 @@ package struct IngressDependencies: Sendable {
         isBrokerReady: @escaping @Sendable () -> Bool = { true },
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
+        replays: any ReplayCampaignStore,
         findApiKey: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, probes: Probes = Probes(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -36,6 +38,7 @@ package struct IngressDependencies: Sendable {
         self.spool = spool
         self.operations = operations
         self.reads = reads
+        self.replays = replays
         self.findApiKey = findApiKey
         self.probes = probes
         self.now = now

@@ -1,4 +1,5 @@
 package import AMQP
+import Domain
 package import Foundation
 
 /// The names of our own headers. Everything the broker adds starts with `x-`.
@@ -14,6 +15,9 @@ package enum HeaderName {
     package static let receivedAt = "received-at"
     package static let signature = "signature"
     package static let replays = "replays"
+    /// Only on replayed messages: the campaign that sent it, and the campaign's epoch at that time.
+    package static let replayCampaign = "replay-campaign"
+    package static let replayEpoch = "replay-epoch"
     /// Only on dead letters: a `DeadLetterReason`, and for what did not decode the failure that has no attempt to be in.
     package static let deathReason = "death-reason"
     package static let deathCode = "death-code"
@@ -45,6 +49,7 @@ extension Envelope {
         headers[HeaderName.traceParent] = traceParent.map(FieldValue.string)
         headers[HeaderName.signature] = signature.map { .string($0.rawValue) }
         if replayCount > 0 { headers[HeaderName.replays] = .int64(Int64(replayCount)) }
+        replay?.write(to: &headers)
         if !attempts.isEmpty { headers[HeaderName.attempts] = .array(attempts.map { .table($0.table) }) }
         return BasicProperties(
             contentType: contentType, headers: headers, isPersistent: true, correlationID: correlationID, messageID: id,
@@ -110,7 +115,7 @@ extension Envelope {
             schemaVersion: try headers.count(HeaderName.schemaVersion) ?? 1,
             traceParent: try headers.text(HeaderName.traceParent), signature: signature, attempts: attempts,
             attemptCount: try headers.count(HeaderName.attempt) ?? attempts.count,
-            replayCount: try headers.count(HeaderName.replays) ?? 0, body: body)
+            replayCount: try headers.count(HeaderName.replays) ?? 0, replay: try ReplayStamp(headers), body: body)
     }
 }
 
@@ -134,6 +139,30 @@ extension BasicProperties {
         properties.expiration = nil
         properties.userID = nil
         return properties
+    }
+}
+
+extension ReplayStamp {
+    /// Reads the stamp of a message; nil if a replay campaign has never sent it.
+    ///
+    /// - Throws: `EnvelopeError` for half a stamp: whether the message has been recalled could not be told.
+    package init?(_ headers: FieldTable) throws(EnvelopeError) {
+        let epoch = try headers.count(HeaderName.replayEpoch)
+        guard let text = try headers.text(HeaderName.replayCampaign) else {
+            guard epoch == nil else { throw .malformed(HeaderName.replayCampaign, "there, beside its epoch") }
+            return nil
+        }
+        guard let campaign = ReplayCampaignID(rawValue: text) else {
+            throw .malformed(HeaderName.replayCampaign, "the id of a campaign")
+        }
+        guard let epoch else { throw .malformed(HeaderName.replayEpoch, "there, beside its campaign") }
+        self.init(campaign: campaign, epoch: epoch)
+    }
+
+    /// Adds the stamp, in the place of an older one.
+    package func write(to headers: inout FieldTable) {
+        headers[HeaderName.replayCampaign] = .string(campaign.rawValue)
+        headers[HeaderName.replayEpoch] = .int64(Int64(epoch))
     }
 }
 

@@ -1,3 +1,4 @@
+package import Domain
 package import Foundation
 
 /// A message with everything that travels beside its body.
@@ -28,6 +29,8 @@ package struct Envelope: Hashable, Sendable {
     package var attemptCount: Int
     /// How often an operator has replayed it.
     package var replayCount: Int
+    /// The replay campaign that sent it last; kept through retries, so that a recall reaches it there too.
+    package var replay: ReplayStamp?
     package var body: [UInt8]
 
     /// How an inbound message was signed.
@@ -61,7 +64,7 @@ package struct Envelope: Hashable, Sendable {
         id: String, type: MessageType, correlationID: String? = nil, causationID: String? = nil, timestamp: Date,
         receivedAt: Date? = nil, contentType: String = "application/json", schemaVersion: Int = 1,
         traceParent: String? = nil, signature: SignatureMark? = nil, attempts: [Attempt] = [], attemptCount: Int = 0,
-        replayCount: Int = 0, body: [UInt8]
+        replayCount: Int = 0, replay: ReplayStamp? = nil, body: [UInt8]
     ) {
         self.id = id
         self.type = type
@@ -76,6 +79,7 @@ package struct Envelope: Hashable, Sendable {
         self.attempts = attempts
         self.attemptCount = attemptCount
         self.replayCount = replayCount
+        self.replay = replay
         self.body = body
     }
 
@@ -89,6 +93,18 @@ package struct Envelope: Hashable, Sendable {
             envelope.attempts.remove(at: 1)
         }
         return envelope
+    }
+}
+
+/// Marks a message as sent by a replay campaign. A campaign that is recalled moves on to a new epoch, and messages with
+/// the old one have no effect any more.
+package struct ReplayStamp: Hashable, Sendable {
+    package var campaign: ReplayCampaignID
+    package var epoch: Int
+
+    package init(campaign: ReplayCampaignID, epoch: Int) {
+        self.campaign = campaign
+        self.epoch = epoch
     }
 }
 

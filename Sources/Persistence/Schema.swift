@@ -13,6 +13,8 @@ package enum Schema {
             try Migration(file: "V0004__roles.sql", contents: PackageResources.V0004__roles_sql),
             try Migration(file: "V0005__appointments.sql", contents: PackageResources.V0005__appointments_sql),
             try Migration(file: "V0006__letters.sql", contents: PackageResources.V0006__letters_sql),
+            try Migration(
+                file: "V0007__replay_campaigns.sql", contents: PackageResources.V0007__replay_campaigns_sql),
             try Migration(file: "V0008__runtime.sql", contents: PackageResources.V0008__runtime_sql),
             try Migration(
                 file: "V0010__dead_letter_role.sql", contents: PackageResources.V0010__dead_letter_role_sql),

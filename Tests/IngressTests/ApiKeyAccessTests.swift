@@ -36,9 +36,11 @@ import Transport
     func rolesHaveTheRightsOfTheTable(role: ApiKeyRole) {
         let expected: Set<Permission> =
             switch role {
-            case .admin, .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
+            case .admin: Set(Permission.allCases)
+            case .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
             case .sales, .office: [.readSchedule, .createJob]
-            case .fieldSupervisor, .ops: [.readSchedule]
+            case .ops: [.readSchedule, .replayLetters]
+            case .fieldSupervisor: [.readSchedule]
             }
         #expect(role.permissions == expected)
     }
@@ -55,6 +57,11 @@ import Transport
                 ("GET", "/v1/operations/opn_00000000000000000000000000", .readSchedule),
                 ("POST", "/v1/jobs", .createJob), ("POST", "/v1/jobs/\(job)/reschedule", .changeJob),
                 ("POST", "/v1/jobs/\(job)/cancel", .changeJob),
+                ("GET", "/v1/replay-campaigns", .replayLetters), ("POST", "/v1/replay-campaigns", .replayLetters),
+                ("POST", "/v1/replay-campaigns/plan", .replayLetters),
+                ("GET", "/v1/replay-campaigns/x", .replayLetters),
+                ("GET", "/v1/replay-campaigns/x/letters", .replayLetters),
+                ("POST", "/v1/replay-campaigns/x/recall", .replayLetters),
             ]
             for (method, path, permission) in requests {
                 let response = try await ingress.send(method, path, key: Self.text)

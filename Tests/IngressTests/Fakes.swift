@@ -201,6 +201,20 @@ final class FakeSchedule: ScheduleReads {
     }
 }
 
+/// There has never been a campaign.
+struct NoReplayCampaigns: ReplayCampaignStore {
+    func plan(_ selection: ReplaySelection, _ rules: ReplayRules) async throws -> ReplayPlan { ReplayPlan() }
+    func create(_ order: ReplayCampaigns.Order) async throws -> ReplayCampaigns.Creation { .nothingSelected }
+    func find(_ id: ReplayCampaignID) async throws -> ReplayCampaign? { nil }
+    func list(before: ReplayCampaignID?, isUnsettled: Bool, limit: Int) async throws -> [ReplayCampaign] { [] }
+    func letters(
+        of id: ReplayCampaignID, states: Set<ReplayLetter.State>, after: DeadLetterID?, limit: Int
+    ) async throws -> [ReplayLetter] { [] }
+    func perform(
+        _ act: ReplayAct, on id: ReplayCampaignID, by actor: String, reason: String?
+    ) async throws -> ReplayCampaigns.ActResult { .unknown }
+}
+
 /// API keys in memory.
 final class FakeKeys: Sendable {
     struct State {

@@ -20,6 +20,7 @@ final class Harness: Sendable {
     let broker = FakeBroker()
     let operations = FakeOperations()
     let schedule = FakeSchedule()
+    let replays = NoReplayCampaigns()
     let keys = FakeKeys()
     let clock = FakeClock()
     let metrics = TestMetrics()
@@ -42,6 +43,7 @@ final class Harness: Sendable {
                 publish: { [broker] (message) async throws(PublishFailure) in try await broker.publish(message) },
                 isBrokerReady: { [broker] in broker.isReady },
                 spool: { [operations] in try await operations.spool($0) }, operations: operations, reads: schedule,
+                replays: replays,
                 findApiKey: { [keys] in try await keys.find($0) }, probes: probes, now: { [clock] in clock.now }),
             metrics: metrics, logger: .silent)
     }

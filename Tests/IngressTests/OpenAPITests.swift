@@ -38,7 +38,7 @@ import Transport
                 item.keys.filter(methods.contains).map { "\($0.uppercased()) \(path)" }
             })
         #expect(routes == documented)
-        #expect(routes.count == 11)
+        #expect(routes.count == 20)
         await harness.client.close()
     }
 
@@ -98,7 +98,7 @@ import Transport
             #expect(example["title"] as? String == known.title || known == .notFound, "\(path)")
             count += 1
         }
-        #expect(count == 11)
+        #expect(count == 12)
     }
 
     @Test func requestExamplesPassTheRealValidators() throws {
@@ -107,6 +107,8 @@ import Transport
             "/v1/jobs": { _ = try JobInput.create($0) },
             "/v1/jobs/{id}/reschedule": { _ = try JobInput.reschedule($0) },
             "/v1/jobs/{id}/cancel": { _ = try JobInput.cancel($0) },
+            "/v1/replay-campaigns": { _ = try ReplayInput.read($0) },
+            "/v1/replay-campaigns/plan": { _ = try ReplayInput.read($0) },
         ]
         for (path, validate) in validators {
             let operation = try #require(paths[path]?["post"] as? [String: Any])
@@ -124,6 +126,13 @@ import Transport
     @Test(arguments: [
         ("JobRequest", ["crew", "customer", "duration_minutes", "notes", "priority", "service", "site", "starts_at"]),
         ("RescheduleRequest", ["crew", "duration_minutes", "reason", "starts_at"]), ("CancelRequest", ["reason"]),
+        (
+            "ReplayRequest",
+            [
+                "abort_above", "canary", "letters", "max_in_flight", "queue", "ramp", "rate", "reason", "target_queue",
+                "type",
+            ]
+        ),
     ])
     func schemasHaveTheFieldsThatTheValidatorsKnow(schema: String, fields: [String]) throws {
         let schemas = try #require(
@@ -134,6 +143,7 @@ import Transport
         let problem = try #require(throws: ProblemResponse.self) {
             switch schema {
             case "JobRequest": _ = try JobInput.create(Array(#"{"zz":1}"#.utf8))
+            case "ReplayRequest": _ = try ReplayInput.read(Array(#"{"zz":1}"#.utf8))
             case "RescheduleRequest": _ = try JobInput.reschedule(Array(#"{"zz":1}"#.utf8))
             default: _ = try JobInput.cancel(Array(#"{"zz":1}"#.utf8))
             }

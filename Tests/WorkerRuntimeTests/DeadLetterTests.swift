@@ -33,57 +33,6 @@ import WorkerRuntime
         try await DeadLetters.list(DeadLetters.Filter(status: status), limit: 500, on: rig.pool).letters
     }
 
-    @Test func aReplayWorksOnceTheFaultIsMendedAndNeverDoublesAnEffect() async throws {
-        try await Rig.with { rig in
-            let isMended = Mutex(false)
-            let seen = Record<Envelope>()
-            let running = try await rig.start { envelope, context in
-                seen.add(envelope)
-                _ = try await insertEffect(envelope, context)
-                return isMended.withLock { $0 } ? .done : .deadLetter(code: "fault", detail: "not mended")
-            }
-            try await Self.withJournal(rig) {
-                try await rig.publish([Rig.message("a", "{\"n\":1}")])
-                try await eventually { try await Self.letters(rig).count == 1 }
-                let letter = try #require(try await Self.letters(rig).first)
-                #expect(letter.queue == "work" && letter.messageID == "a" && letter.reason == "rejected")
-                #expect(letter.errorCode == "fault" && letter.errorText == "not mended")
-                #expect(letter.attempts.map(\.code) == ["fault"] && letter.body == Array("{\"n\":1}".utf8))
-                let found = try await DeadLetters.find(letter.id, on: rig.pool)
-                #expect(found == letter)
-
-                try await RelayTests.withPublishers(rig.broker) { publishers in
-                    try await publishers[0].waitUntilConnected(within: .seconds(20))
-                    let replay = DeadLetterReplay(pool: rig.pool, publisher: publishers[0])
-                    // Not mended yet: it dies again, as another death.
-                    let first = try await replay.replay([letter.id], by: "ops")
-                    #expect(first.replayed == [letter.id] && first.failed.isEmpty)
-                    try await eventually { try await Self.letters(rig, status: .dead).count == 1 }
-                    let second = try #require(try await Self.letters(rig, status: .dead).first)
-                    #expect(second.id != letter.id && second.replayCount == 1)
-                    #expect(try await rig.effects() == [])
-
-                    isMended.withLock { $0 = true }
-                    let report = try await replay.replay([second.id, letter.id], by: "ops")
-                    #expect(report.replayed == [second.id] && report.passedOver == [letter.id])
-                    try await eventually { running.worker.counts.handled == 1 }
-                    #expect(try await rig.effects() == ["a"])
-                    let last = try #require(seen.all.last)
-                    #expect(last.replayCount == 2 && last.attemptCount == 0 && last.attempts.count == 2)
-                    #expect(last.correlationID == "a")
-
-                    // As if the mark had been lost between confirm and commit: the effect stays single.
-                    _ = try await rig.pool.query(
-                        "update dead_letters set status = 'dead', resolved_at = null where id = \(second.id.rawValue)")
-                    _ = try await replay.replay([second.id], by: "ops")
-                    try await eventually { running.worker.counts.handled == 2 }
-                    #expect(try await rig.effects() == ["a"])
-                }
-            }
-            try await running.stop()
-        }
-    }
-
     @Test func theSameDeathIsJournaledOnceHoweverOftenItComes() async throws {
         try await Rig.with { rig in
             var properties = Rig.message("a").properties
@@ -117,46 +66,6 @@ import WorkerRuntime
             let letter = try #require(try await Self.letters(rig).first)
             #expect(letter.reason == "delivery_limit" && letter.queue == "work")
             #expect(!letter.headersJSON.contains("x-"))
-        }
-    }
-
-    @Test func anUnroutedMessageIsReplayedToWhereItWasSent() async throws {
-        try await Rig.with { rig in
-            try await rig.withConnection { connection in
-                try await connection.publish(
-                    OutgoingMessage(exchange: .events, routingKey: "job.scheduled", envelope: Rig.message("u"))
-                        .publication)
-            }
-            try await Self.withJournal(rig) {
-                try await eventually { try await Self.letters(rig).count == 1 }
-                let letter = try #require(try await Self.letters(rig).first)
-                #expect(letter.reason == "unrouted" && letter.exchange == "events")
-                try await rig.withConnection { connection in
-                    try await connection.bind(queue: Rig.queue, to: "events", routingKey: "job.#")
-                }
-                try await RelayTests.withPublishers(rig.broker) { publishers in
-                    try await publishers[0].waitUntilConnected(within: .seconds(20))
-                    let report = try await DeadLetterReplay(pool: rig.pool, publisher: publishers[0])
-                        .replay([letter.id], by: "ops")
-                    #expect(report.replayed == [letter.id])
-                }
-                #expect(try await rig.receive(Rig.queue).properties.messageID == "u")
-            }
-        }
-    }
-
-    @Test func aReplayThatIsNotConfirmedLeavesTheLetterDead() async throws {
-        try await Rig.with { rig in
-            try await DeadLetters.insert([Self.letter(queue: "no-such-queue", messageID: "x")], on: rig.pool)
-            let id = try #require(try await Self.letters(rig).first).id
-            try await RelayTests.withPublishers(rig.broker) { publishers in
-                try await publishers[0].waitUntilConnected(within: .seconds(20))
-                let report = try await DeadLetterReplay(pool: rig.pool, publisher: publishers[0])
-                    .replay([id, .make()], by: "ops")
-                #expect(report.replayed == [] && report.failed[id]?.contains("returned") == true)
-                #expect(report.passedOver.count == 1)
-            }
-            #expect(try await Self.letters(rig).first?.status == .dead)
         }
     }
 
@@ -205,10 +114,17 @@ import WorkerRuntime
             properties: BasicProperties(
                 contentType: "application/json", headers: headers.merging(["x-death": "no", "death-code": "c"]) { $1 },
                 correlationID: "c", messageID: "m", timestamp: 9, type: "t", appID: "other"), body: [1])
-        let publication = try DeadLetter(delivery, id: .make(), now: Date()).replay()
+        let stamp = ReplayStamp(campaign: .make(), epoch: 3)
+        let publication = try DeadLetter(delivery, id: .make(), now: Date()).replay(number: 4, stamp: stamp)
         #expect(publication.exchange == "" && publication.routingKey == "work" && publication.body == [1])
         #expect(publication.isMandatory && publication.properties.isPersistent)
-        #expect(publication.properties.headers == headers.merging(["attempt": 0, "replays": 1]) { $1 })
+        #expect(
+            publication.properties.headers
+                == headers.merging(
+                    [
+                        "attempt": 0, "replays": 4, "replay-campaign": .string(stamp.campaign.rawValue),
+                        "replay-epoch": 3,
+                    ]) { $1 })
         #expect(publication.properties.messageID == "m" && publication.properties.appID == "other")
         #expect(publication.properties.timestamp == 9)
     }

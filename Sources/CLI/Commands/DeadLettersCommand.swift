@@ -1,14 +1,9 @@
-import AMQP
 import ArgumentParser
 import Domain
 import Foundation
-import Logging
 import Messaging
 import Persistence
 import Postgres
-import ServiceLifecycle
-import Settings
-import WorkerRuntime
 
 struct DeadLettersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,7 +11,7 @@ struct DeadLettersCommand: AsyncParsableCommand {
         discussion: """
             Reads the journal in PostgreSQL that `neff worker dead-letters` writes. Looking at it never touches the broker.
             """,
-        subcommands: [List.self, Show.self, Replay.self, Discard.self])
+        subcommands: [List.self, Show.self, ReplayCommand.self, Discard.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List letters, the youngest first.")
@@ -94,40 +89,6 @@ struct DeadLettersCommand: AsyncParsableCommand {
                 )
             }
             if body { print("\n" + String(decoding: letter.body, as: UTF8.self)) }
-        }
-    }
-
-    struct Replay: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Send letters back to where they died. Mend the cause first.",
-            discussion: """
-                The message keeps its identity, so an effect that has happened does not happen again. A letter counts as \
-                replayed once the broker has confirmed it.
-                """)
-
-        @Argument(help: "Ids of letters.") var ids: [String]
-
-        func run() async throws {
-            let ids = try ids.map(Identifiers.read)
-            let settings = try Settings.load()
-            let logger = Logger(label: "neff.replay") { _ in SwiftLogNoOpLogHandler() }
-            let publisher = Publisher(
-                configuration: try Broker.configuration(settings, purpose: "replay"), window: 100,
-                confirmTimeout: .seconds(5), logger: logger)
-            let report = try await Database.with("dead-letters") { pool in
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await publisher.run() }
-                    try await publisher.waitUntilConnected(within: .seconds(10))
-                    let report = try await DeadLetterReplay(pool: pool, publisher: publisher).replay(
-                        ids, by: Operator.name)
-                    group.cancelAll()
-                    return report
-                }
-            }
-            for id in report.replayed { print("replayed \(id)") }
-            for (id, problem) in report.failed.sorted(by: { $0.key < $1.key }) { print("failed   \(id): \(problem)") }
-            for id in report.passedOver { print("passed   \(id): there is no such letter, or it is not dead any more") }
-            if report.replayed.count < ids.count { throw ExitCode(Failure.Code.findings.rawValue) }
         }
     }
 

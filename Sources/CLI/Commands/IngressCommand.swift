@@ -89,7 +89,7 @@ struct IngressCommand: AsyncParsableCommand {
     private func dependencies(
         _ kit: ProcessKit, publisher: Publisher, relay: SpoolRelay, journal: AcceptanceJournal,
         readiness: @escaping @Sendable () async -> [Readiness]
-    ) -> IngressDependencies {
+    ) throws -> IngressDependencies {
         let pool = kit.pool
         let keys = ApiKeyRepository(pool: pool)
         let metrics = kit.metrics
@@ -106,6 +106,7 @@ struct IngressCommand: AsyncParsableCommand {
                 relay.wake()
             },
             operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
+            replays: StoredReplayCampaigns(pool: pool, consumers: try ReplayConsumers.all()),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes(
                 health: { .init(contentType: "application/json", body: Array("{\"live\":true}".utf8)) },

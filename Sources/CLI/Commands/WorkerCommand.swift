@@ -49,10 +49,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let publisher = try kit.publisher()
         let relay = OutboxRelay(
             pool: kit.pool, publisher: publisher, routes: try LedgerRoutes.shipped(), logger: kit.logger)
-        if roles != [.deadLetters] {
-            services += [publisher, relay]
-            connections.append(("amqp.publisher", { publisher.state }))
-        }
+        services.append(publisher)
+        connections.append(("amqp.publisher", { publisher.state }))
+        if roles != [.deadLetters] { services.append(relay) }
         for role in roles {
             let consumer = try kit.consumer(of: Self.queues(of: role), prefetch: prefetch)
             connections.append(("amqp.consumer.\(role.rawValue)", { consumer.state }))
@@ -65,6 +64,10 @@ struct WorkerCommand: AsyncParsableCommand {
             services += [consumer, control]
             if role == .deadLetters {
                 services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
+                services.append(
+                    ReplayRunner(
+                        pool: kit.pool, publisher: publisher, holder: kit.id, consumers: try ReplayConsumers.all(),
+                        logger: kit.logger))
             }
             let service = try await service(
                 for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay, mailServer: mailServer)

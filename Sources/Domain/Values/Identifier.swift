@@ -108,6 +108,7 @@ package enum ResourceTag: Identified { package static let identifierPrefix = "re
 package enum OperationTag: Identified { package static let identifierPrefix = "opn" }
 package enum NotificationTag: Identified { package static let identifierPrefix = "ntf" }
 package enum DeadLetterTag: Identified { package static let identifierPrefix = "dlt" }
+package enum ReplayCampaignTag: Identified { package static let identifierPrefix = "rpl" }
 
 package typealias CustomerID = Identifier<CustomerTag>
 package typealias ConsultationID = Identifier<ConsultationTag>
@@ -117,3 +118,4 @@ package typealias ResourceID = Identifier<ResourceTag>
 package typealias OperationID = Identifier<OperationTag>
 package typealias NotificationID = Identifier<NotificationTag>
 package typealias DeadLetterID = Identifier<DeadLetterTag>
+package typealias ReplayCampaignID = Identifier<ReplayCampaignTag>

@@ -5,15 +5,19 @@ package enum Permission: String, CaseIterable, Sendable {
     case readSchedule = "read_schedule"
     case createJob = "create_job"
     case changeJob = "change_job"
+    /// Dead letters, and replaying them.
+    case replayLetters = "replay_letters"
 }
 
 extension ApiKeyRole {
     /// The whole table of rights.
     package var permissions: Set<Permission> {
         switch self {
-        case .admin, .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
+        case .admin: Set(Permission.allCases)
+        case .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
         case .sales, .office: [.readSchedule, .createJob]
-        case .fieldSupervisor, .ops: [.readSchedule]
+        case .ops: [.readSchedule, .replayLetters]
+        case .fieldSupervisor: [.readSchedule]
         }
     }
 }

@@ -1,10 +1,12 @@
 import HTTPTypes
 import NIOCore
+import Persistence
 
 extension RouteTable {
     /// Everything that the ingress answers.
     static func ingress(
-        webhook: CalendlyWebhook, staff: StaffAPI, probes: Probes, limits: IngressConfiguration.Limits
+        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, probes: Probes,
+        limits: IngressConfiguration.Limits
     ) -> RouteTable {
         var routes: [Route] = []
         func open(
@@ -34,6 +36,15 @@ extension RouteTable {
         staffOnly(.get, "/v1/consultations", .readSchedule, staff.listConsultations)
         staffOnly(.get, "/v1/consultations/{id}", .readSchedule, staff.getConsultation)
         staffOnly(.get, "/v1/operations/{id}", .readSchedule, staff.getOperation)
+
+        staffOnly(.post, "/v1/replay-campaigns", .replayLetters, replays.create)
+        staffOnly(.get, "/v1/replay-campaigns", .replayLetters, replays.list)
+        staffOnly(.post, "/v1/replay-campaigns/plan", .replayLetters, replays.plan)
+        staffOnly(.get, "/v1/replay-campaigns/{id}", .replayLetters, replays.get)
+        staffOnly(.get, "/v1/replay-campaigns/{id}/letters", .replayLetters, replays.letters)
+        for act in ReplayAct.allCases {
+            staffOnly(.post, "/v1/replay-campaigns/{id}/\(act.rawValue)", .replayLetters, replays.act(act))
+        }
 
         open(.get, "/v1/openapi.json") { _ in OpenAPIDocument.response }
         open(.get, "/problems/{type}", ProblemPage.get)

@@ -81,7 +81,7 @@ struct StaffAPI: Sendable {
         return id
     }
 
-    private static func requireJSON(_ request: IngressRequest) throws(ProblemResponse) {
+    static func requireJSON(_ request: IngressRequest) throws(ProblemResponse) {
         let type = request.headers[.contentType]?.split(separator: ";").first?.trimming(\.isWhitespace).lowercased()
         guard type == "application/json" else {
             throw ProblemResponse(.unsupportedMediaType, "The Content-Type must be application/json.")

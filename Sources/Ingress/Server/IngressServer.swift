@@ -40,6 +40,7 @@ package final class IngressServer: Service {
                 keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
                 metrics: metrics),
             staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
+            replays: ReplayAPI(campaigns: dependencies.replays),
             probes: dependencies.probes, limits: configuration.limits)
         responder = Responder(
             table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),

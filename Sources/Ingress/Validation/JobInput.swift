@@ -70,7 +70,7 @@ enum JobInput {
     private static let maxFaults = 100
 
     /// - Throws: `ProblemResponse`: 400 if the body is not JSON, 422 with every fault if a field is invalid.
-    private static func read<Value>(_ body: [UInt8], _ read: (inout ObjectReader) -> Value?) throws -> Value {
+    static func read<Value>(_ body: [UInt8], _ read: (inout ObjectReader) -> Value?) throws -> Value {
         let value: JSONValue
         do throws(JSONParser.Failure) {
             value = try JSONParser.parse(body)

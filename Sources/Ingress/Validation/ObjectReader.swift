@@ -66,6 +66,78 @@ struct ObjectReader {
         return number
     }
 
+    /// A number that is not infinite.
+    mutating func number(
+        _ name: String, _ presence: Presence = .optional, in range: ClosedRange<Double>
+    ) -> Double? {
+        guard let value = value(name, presence) else { return nil }
+        guard case .number(let text) = value, let number = Double(text) else {
+            reject(name, "type", "must be a number, not \(value.kind)")
+            return nil
+        }
+        guard range.contains(number) else {
+            reject(name, "range", "must be within \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return number
+    }
+
+    /// A list of whole numbers.
+    mutating func integers(
+        _ name: String, _ presence: Presence = .optional, atMost count: Int, in range: ClosedRange<Int>
+    ) -> [Int]? {
+        elements(name, presence, atMost: count) { value in
+            guard case .number(let text) = value, let number = Int(text) else {
+                return .failure(("type", "must be a whole number, not \(value.kind)"))
+            }
+            return range.contains(number)
+                ? .success(number)
+                : .failure(("range", "must be within \(range.lowerBound) to \(range.upperBound)"))
+        }
+    }
+
+    /// A list of strings.
+    mutating func strings(
+        _ name: String, _ presence: Presence = .optional, atMost count: Int,
+        check: (String) -> (code: String, detail: String)?
+    ) -> [String]? {
+        elements(name, presence, atMost: count) { value in
+            guard case .string(let text) = value else {
+                return .failure(("type", "must be a string, not \(value.kind)"))
+            }
+            return check(text).map { .failure($0) } ?? .success(text)
+        }
+    }
+
+    private enum Element<Value> {
+        case success(Value)
+        case failure((code: String, detail: String))
+    }
+
+    private mutating func elements<Value>(
+        _ name: String, _ presence: Presence, atMost count: Int, read: (JSONValue) -> Element<Value>
+    ) -> [Value]? {
+        guard let value = value(name, presence) else { return nil }
+        guard case .array(let elements) = value else {
+            reject(name, "type", "must be an array, not \(value.kind)")
+            return nil
+        }
+        guard elements.count <= count else {
+            reject(name, "too_long", "must have at most \(count) elements")
+            return nil
+        }
+        var values: [Value] = []
+        for (index, element) in elements.enumerated() {
+            switch read(element) {
+            case .success(let value): values.append(value)
+            case .failure(let fault):
+                errors.append(
+                    Problem.FieldError(pointer: pointer(name) + "/\(index)", code: fault.code, detail: fault.detail))
+            }
+        }
+        return values.count == elements.count ? values : nil
+    }
+
     /// An instant in RFC 3339 with its offset from UTC.
     mutating func instant(_ name: String, _ presence: Presence = .optional) -> Date? {
         var instant: Date?
@@ -126,7 +198,16 @@ struct ObjectReader {
         }
     }
 
-    private mutating func reject(_ name: String, _ code: String, _ detail: String) {
+    /// Whether a field is given, valid or not.
+    func has(_ name: String) -> Bool {
+        switch members[name] {
+        case nil, .null?: false
+        default: true
+        }
+    }
+
+    /// Notes what is wrong with a field for a reason that only its reader knows.
+    mutating func reject(_ name: String, _ code: String, _ detail: String) {
         errors.append(Problem.FieldError(pointer: pointer(name), code: code, detail: detail))
     }
 

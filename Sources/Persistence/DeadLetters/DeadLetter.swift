@@ -59,6 +59,8 @@ package struct DeadLetter: Hashable, Sendable {
     package var patchReason: String?
     /// The replay campaign that holds or replayed it.
     package var campaignID: String?
+    /// The replay campaign that had sent the message that died. Known to the journal when it writes the letter; not stored.
+    package var stamp: ReplayStamp?
 
     package init(
         id: DeadLetterID, deathKey: String, queue: String, messageID: String, type: String, exchange: String,

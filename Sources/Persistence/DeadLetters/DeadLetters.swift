@@ -15,6 +15,15 @@ package enum DeadLetters {
             self.type = type
             self.status = status
         }
+
+        /// The filter as a condition on `dead_letters`.
+        var condition: SQL {
+            var condition: SQL = "true"
+            if let queue { condition += " and queue = \(queue)" }
+            if let type { condition += " and type = \(type)" }
+            if let status { condition += " and status = \(status.rawValue)" }
+            return condition
+        }
     }
 
     /// A page of letters, the youngest first.
@@ -36,21 +45,21 @@ package enum DeadLetters {
     ///
     /// - Throws: `PostgresError`; nothing is written then.
     package static func insert(_ letters: [DeadLetter], on pool: PostgresPool) async throws {
-        _ = try await pool.pipeline(
-            try letters.map { letter in
-                let attempts = String(decoding: try WireJSON.encode(letter.attempts), as: UTF8.self)
-                return """
-                    insert into dead_letters (id, death_key, queue, message_id, type, exchange, routing_key,
-                        correlation_id, properties, headers, body, reason, error_code, error_text, attempts,
-                        attempt_count, replay_count, died_at)
-                    values (\(letter.id.rawValue), \(letter.deathKey), \(letter.queue), \(letter.messageID),
-                        \(letter.type), \(letter.exchange), \(letter.routingKey), \(letter.correlationID as String?),
-                        \(JSONText(letter.propertiesJSON)), \(JSONText(letter.headersJSON)), \(letter.body),
-                        \(letter.reason), \(letter.errorCode as String?), \(letter.errorText as String?),
-                        \(JSONText(attempts)), \(letter.attemptCount), \(letter.replayCount), \(letter.diedAt))
-                    on conflict on constraint dead_letters_death_once do nothing
-                    """
-            })
+        let insertions: [SQL] = try letters.map { letter in
+            let attempts = String(decoding: try WireJSON.encode(letter.attempts), as: UTF8.self)
+            return """
+                insert into dead_letters (id, death_key, queue, message_id, type, exchange, routing_key,
+                    correlation_id, properties, headers, body, reason, error_code, error_text, attempts,
+                    attempt_count, replay_count, died_at)
+                values (\(letter.id.rawValue), \(letter.deathKey), \(letter.queue), \(letter.messageID),
+                    \(letter.type), \(letter.exchange), \(letter.routingKey), \(letter.correlationID as String?),
+                    \(JSONText(letter.propertiesJSON)), \(JSONText(letter.headersJSON)), \(letter.body),
+                    \(letter.reason), \(letter.errorCode as String?), \(letter.errorText as String?),
+                    \(JSONText(attempts)), \(letter.attemptCount), \(letter.replayCount), \(letter.diedAt))
+                on conflict on constraint dead_letters_death_once do nothing
+                """
+        }
+        _ = try await pool.pipeline(insertions + ReplayCampaigns.deaths(of: letters))
     }
 
     /// Letters that match, the youngest first.
@@ -62,10 +71,7 @@ package enum DeadLetters {
         _ filter: Filter = Filter(), after cursor: DeadLetterID? = nil, limit: Int = 50, on pool: PostgresPool
     ) async throws -> Page {
         let limit = min(max(limit, 1), 500)
-        var query: SQL = "select \(columns) from dead_letters where true"
-        if let queue = filter.queue { query += " and queue = \(queue)" }
-        if let type = filter.type { query += " and type = \(type)" }
-        if let status = filter.status { query += " and status = \(status.rawValue)" }
+        var query: SQL = "select \(columns) from dead_letters where \(filter.condition)"
         // Ids sort by the time of making.
         if let cursor { query += " and id < \(cursor.rawValue)" }
         query += " order by id desc limit \(limit + 1)"
@@ -95,26 +101,10 @@ package enum DeadLetters {
         return try rows.compactMap { row in DeadLetterID(rawValue: try row.decode("id")) }
     }
 
-    /// Locks those of the letters that are still dead, in the order of their ids.
-    ///
-    /// Two operators who replay the same letter take turns, and the second finds it replayed.
-    package static func lockDead(_ ids: [DeadLetterID], in transaction: Transaction) async throws -> [DeadLetter] {
+    /// Several letters, in the order of their ids; those that are not there are left out.
+    package static func find(_ ids: [DeadLetterID], in transaction: Transaction) async throws -> [DeadLetter] {
         let rows = try await transaction.query(
-            """
-            select \(columns) from dead_letters
-            where id = any(\(ids.map(\.rawValue))) and status = 'dead' order by id for update
-            """)
+            "select \(columns) from dead_letters where id = any(\(ids.map(\.rawValue))) order by id")
         return try rows.map(DeadLetter.init)
-    }
-
-    /// Marks letters whose replay the broker has confirmed.
-    package static func markReplayed(
-        _ ids: [DeadLetterID], by who: String, in transaction: Transaction
-    ) async throws {
-        _ = try await transaction.query(
-            """
-            update dead_letters set status = 'replayed', resolved_at = now(), resolved_by = \(who)
-            where id = any(\(ids.map(\.rawValue)))
-            """)
     }
 }

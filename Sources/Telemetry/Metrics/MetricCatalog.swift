@@ -35,6 +35,8 @@ package enum MetricCatalog {
         MetricDescriptor(
             "dead_letters.journaled", .counter, "Dead letters written to the journal, by queue and reason."),
         MetricDescriptor("dead_letters.replayed", .counter, "Dead letters published again."),
+        MetricDescriptor("replay.waiting", .gauge, "Letters of replay campaigns that are still to be sent."),
+        MetricDescriptor("replay.in_flight", .gauge, "Letters of replay campaigns without a known outcome."),
     ]
 
     static let clients: [MetricDescriptor] = [

@@ -1,7 +1,7 @@
 package import AMQP
 package import Domain
 package import Foundation
-import Messaging
+package import Messaging
 package import Persistence
 
 extension DeadLetter {
@@ -26,7 +26,11 @@ extension DeadLetter {
             : headers[HeaderName.deathReason]?.string ?? death?["reason"]?.string ?? "unknown"
 
         var kept = properties.republishable
-        for name in [HeaderName.deathReason, HeaderName.deathCode, HeaderName.deathDetail] {
+        let ofThisTrip = [
+            HeaderName.deathReason, HeaderName.deathCode, HeaderName.deathDetail, HeaderName.replayCampaign,
+            HeaderName.replayEpoch,
+        ]
+        for name in ofThisTrip {
             kept.headers[name] = nil
         }
         let json = (try? kept.json()) ?? (properties: "{}", headers: "{}")
@@ -41,17 +45,24 @@ extension DeadLetter {
             errorText: isUnrouted ? nil : headers[HeaderName.deathDetail]?.string?.withoutNUL,
             attempts: envelope?.attempts.map(\.withoutNUL) ?? [], attemptCount: attemptCount,
             replayCount: replayCount, diedAt: now)
+        stamp = try? ReplayStamp(headers)
     }
 
-    /// The message as it is published again: the same ids and history, attempts to spend anew, one more replay, and the
-    /// body with its patch.
+    /// The message as it is published again: the same ids and history, attempts to spend anew, and the body with its patch.
     ///
+    /// - Parameters:
+    ///   - number: which replay of the message it is, from 1.
+    ///   - stamp: lets a recall reach it.
+    ///   - queue: another work queue than the one it died in.
     /// - Throws: `DecodingError` if the stored properties cannot be read; `JSONPatch.Failure`.
-    package func replay() throws -> Publication {
+    package func replay(number: Int, stamp: ReplayStamp, to queue: String? = nil) throws -> Publication {
         var properties = try BasicProperties(properties: propertiesJSON, headers: headersJSON).republishable
         properties.headers[HeaderName.attempt] = 0
-        properties.headers[HeaderName.replays] = .int64(Int64(replayCount + 1))
-        return try Publication(exchange: exchange, routingKey: routingKey, properties: properties, body: effectiveBody())
+        properties.headers[HeaderName.replays] = .int64(Int64(number))
+        stamp.write(to: &properties.headers)
+        return try Publication(
+            exchange: queue == nil ? exchange : Exchange.default.rawValue, routingKey: queue ?? routingKey,
+            properties: properties, body: effectiveBody())
     }
 
     /// What the name of a work queue's dead-letter queue ends in.

@@ -1,5 +1,7 @@
 import Foundation
 import Logging
+import Messaging
+import Persistence
 import Postgres
 
 /// Runs effect handlers, one message at a time; transactions and inbox are the handler's own affair.
@@ -21,13 +23,20 @@ struct EffectRunner: JobRunner {
             pool: settings.pool, now: { Date() }, role: configuration.role, worker: configuration.id,
             logger: settings.logger(for: job), isShuttingDown: settings.isShuttingDown,
             relayOutbox: settings.relayOutbox)
+        let holder = "\(configuration.id)/\(UUID().uuidString)"
         var restarts = InPlaceRestarts()
         while true {
             if Task.isCancelled { return .interrupted }
             do {
+                switch try await begin(job, holder) {
+                case .pass: break
+                case .recalled: return .recalled
+                case .undecided: return .finished(.recallUnderWay)
+                }
                 let outcome = try await withTimeLimit(configuration.handlerTimeout) {
                     try await handler.handle(job.envelope, in: context)
                 }
+                if outcome.isWithoutEffect { await withdraw(job, holder) }
                 return .finished(outcome)
             } catch let exceeded as TimeLimitExceeded {
                 return Task.isCancelled ? .interrupted : .timedOut(exceeded.limit)
@@ -42,5 +51,17 @@ struct EffectRunner: JobRunner {
                 try? await Task.sleep(for: restarts.pause())
             }
         }
+    }
+
+    /// Notes that the effect of a replayed message begins, unless the message has been recalled.
+    private func begin(_ job: Job, _ holder: String) async throws -> ReplayFence.Verdict {
+        guard let stamp = job.envelope.replay else { return .pass }
+        return try await ReplayFence.begin(stamp, messageID: job.envelope.id, holder: holder, on: settings.pool)
+    }
+
+    private func withdraw(_ job: Job, _ holder: String) async {
+        guard let stamp = job.envelope.replay else { return }
+        // A note that stays only keeps the message from being recalled.
+        try? await ReplayFence.withdraw(stamp, messageID: job.envelope.id, holder: holder, on: settings.pool)
     }
 }

@@ -127,6 +127,13 @@ struct MessageRunner: JobRunner {
             transaction: transaction, now: Date(), worker: configuration.id, logger: settings.logger(for: job),
             onPublish: { mark.set() })
         return try await withTimeLimit(configuration.handlerTimeout) {
+            if let stamp = job.envelope.replay {
+                switch try await ReplayFence.check(stamp, in: transaction) {
+                case .pass: break
+                case .recalled: return .recalled
+                case .undecided: throw Undone(outcome: .recallUnderWay)
+                }
+            }
             let isNew = try await Inbox.insert(
                 consumer: configuration.role, messageID: job.envelope.id, in: transaction)
             guard isNew else { return .duplicate }

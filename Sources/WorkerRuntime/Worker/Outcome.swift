@@ -8,12 +8,24 @@ package enum Outcome: Hashable, Sendable {
     case done
     /// There was nothing to do, such as a late copy of old news. The message counts as handled.
     case ignored(reason: String)
-    /// It may work later. Spends an attempt; waits for the policy's tier, or a longer one if `after` asks for it.
+    /// It may work later. A code that ends in `.ambiguous` says that the effect may have happened all the same. Spends an attempt; waits for the policy's tier, or a longer one if `after` asks for it.
     case retry(code: String, detail: String, after: Duration? = nil)
     /// It will never work.
     case deadLetter(code: String, detail: String)
     /// It was not really tried, for a reason of ours. Spends no attempt.
     case release(reason: String)
+
+    /// A replayed message whose campaign is being recalled at this moment.
+    static let recallUnderWay = Outcome.release(reason: "its replay campaign is being recalled")
+
+    /// Whether it is certain that the effect has not happened.
+    var isWithoutEffect: Bool {
+        switch self {
+        case .done, .ignored: false
+        case .retry(let code, _, _), .deadLetter(let code, _): !code.hasSuffix(".ambiguous")
+        case .release: true
+        }
+    }
 }
 
 /// Why a job came to nothing: a short class for counting and grouping, and words for a person.

@@ -4,6 +4,8 @@ package enum JobResult: Hashable, Sendable {
     case finished(Outcome)
     /// The inbox knew the message: its effect happened earlier.
     case duplicate
+    /// The replay campaign that sent it has been recalled: it has no effect, and its letter is dead again.
+    case recalled
     /// The handler or its transaction threw.
     case failed(Failure)
     /// The handler did not answer in time and was cancelled.
@@ -60,7 +62,7 @@ package enum DeadLetterReason: String, Hashable, Sendable, CaseIterable {
 /// - Parameter attemptsSpent: failed attempts before this one, from the message's own headers.
 package func settle(_ result: JobResult, attemptsSpent: Int, policy: RetryPolicy) -> Settlement {
     switch result {
-    case .finished(.done), .finished(.ignored), .duplicate:
+    case .finished(.done), .finished(.ignored), .duplicate, .recalled:
         return .acknowledge
     case .finished(.deadLetter(let code, let detail)):
         return .deadLetter(.rejected, Failure(code: code, detail: detail))

@@ -234,6 +234,7 @@ package final class Worker: Service, Sendable {
             end = .handled
             switch result {
             case .duplicate: outcome = "duplicate"
+            case .recalled: outcome = "recalled"
             case .finished(.ignored(let reason)):
                 outcome = "ignored"
                 logger.info("message ignored", metadata: metadata.merging(["reason": "\(reason)"]) { _, new in new })
