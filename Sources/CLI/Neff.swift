@@ -17,8 +17,9 @@ struct Neff: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
-            StatusCommand.self, DoctorCommand.self, QueuesCommand.self, LedgerCommand.self, DeadLettersCommand.self,
-            CampaignsCommand.self, OperatorLogCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            StatusCommand.self, DoctorCommand.self, TraceCommand.self, QueuesCommand.self, LedgerCommand.self,
+            DeadLettersCommand.self, CampaignsCommand.self, OperatorLogCommand.self, KeysCommand.self,
+            ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -16,6 +16,7 @@ package enum Schema {
             try Migration(
                 file: "V0007__replay_campaigns.sql", contents: PackageResources.V0007__replay_campaigns_sql),
             try Migration(file: "V0008__runtime.sql", contents: PackageResources.V0008__runtime_sql),
+            try Migration(file: "V0009__correlation.sql", contents: PackageResources.V0009__correlation_sql),
             try Migration(
                 file: "V0010__dead_letter_role.sql", contents: PackageResources.V0010__dead_letter_role_sql),
         ]

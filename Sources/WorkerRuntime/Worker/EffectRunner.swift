@@ -3,6 +3,7 @@ import Logging
 import Messaging
 import Persistence
 import Postgres
+import Traces
 
 /// Runs effect handlers, one message at a time; transactions and inbox are the handler's own affair.
 struct EffectRunner: JobRunner {
@@ -34,7 +35,9 @@ struct EffectRunner: JobRunner {
                 case .undecided: return .finished(.recallUnderWay)
                 }
                 let outcome = try await withTimeLimit(configuration.handlerTimeout) {
-                    try await handler.handle(job.envelope, in: context)
+                    try await TraceContext.$current.withValue(job.span.context) {
+                        try await handler.handle(job.envelope, in: context)
+                    }
                 }
                 if outcome.isWithoutEffect { await withdraw(job, holder) }
                 return .finished(outcome)
