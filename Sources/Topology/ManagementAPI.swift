@@ -36,9 +36,6 @@ package struct ManagementAPI: BrokerAdministration {
             let name: String
             let state: String
         }
-        struct VirtualHost: Decodable {
-            let name: String
-        }
         let overview: Overview = try await get("overview")
         guard let version = BrokerVersion(overview.version) else {
             throw TopologyError(.unexpectedAnswer, "the broker calls itself version \"\(overview.version)\"")
@@ -49,8 +46,8 @@ package struct ManagementAPI: BrokerAdministration {
         survey.alarms = try await alarms()
         let users: [UserEntry]? = try await look("users", as: "users", &survey)
         for entry in users ?? [] { survey.state.users[entry.name ?? ""] = entry.user }
-        let virtualHosts: [VirtualHost] = try await get("vhosts")
-        survey.virtualHostExists = virtualHosts.contains { $0.name == virtualHost }
+        // Of the virtual host itself only administrators may ask; of what is in it, whoever may enter.
+        survey.virtualHostExists = try await request("GET", "exchanges/\(host)", accepting: [200, 404]).status == 200
         if survey.virtualHostExists { try await surveyVirtualHost(&survey) }
         return survey
     }

@@ -48,7 +48,10 @@ import Transport
             #expect(drift.problem.contains("x-consumer-timeout is 5000, not wanted"))
             #expect(drift.remedy.contains("delete the queue"))
             let rules = Set(verification.findings.map(\.rule))
-            #expect(rules.isSuperset(of: [.ignoredSetting, .frozenArgument]), "\(verification)")
+            // From 3.12 on a queue may have a consumer timeout of its own; frozen it is all the same.
+            let isIgnored = try await broker.api.survey().version < BrokerVersion(3, 12)
+            #expect(rules.contains(.frozenArgument), "\(verification)")
+            #expect(rules.contains(.ignoredSetting) == isIgnored, "\(verification)")
             let error = await #expect(throws: TopologyError.self) { try await broker.deployment().apply() }
             #expect(error?.code == .conflict)
         }
@@ -128,7 +131,18 @@ import Transport
                 broker.document, version: version, virtualHost: broker.virtualHost, passwords: broker.passwords)
             #expect(definitions.omittedRoles == [])
             #expect(!definitions.json.contains("password-"))
-            try await run(tool, ["import_definitions", "--timeout", "60"], input: definitions.json)
+            if version < BrokerVersion(4, 0) {
+                try await run(tool, ["import_definitions", "--timeout", "60"], input: definitions.json)
+            } else {
+                // The tool of 4.0.5 waits for ever when the definitions come through a pipe. A file has to lie where
+                // the broker's account can read it: beside the tool.
+                let file = URL(fileURLWithPath: tool).deletingLastPathComponent()
+                    .appending(path: "definitions-\(broker.suffix).json")
+                try Data(definitions.json.utf8).write(to: file)
+                defer { try? FileManager.default.removeItem(at: file) }
+                try await run(tool, ["import_definitions", "--timeout", "60", file.path])
+                try await settled(broker)
+            }
             let verification = try await broker.deployment(broker.passwords).verify()
             #expect(verification.findings == [], "\(verification)")
             try await broker.withConnection(as: "ingress") { connection in
@@ -194,6 +208,17 @@ import Transport
         #expect(unreachable?.code == .unreachable)
         #expect(unreachable?.description.contains("hunter2") == false)
         await client.close()
+    }
+}
+
+/// Polls: the import by file goes on after the tool has ended.
+private func settled(_ broker: BrokerFixture) async throws {
+    let wanted = broker.document.desiredState(for: try await broker.api.survey().version)
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < deadline {
+        let found = try await broker.api.survey().state
+        if found.bindings == wanted.bindings, found.users.count >= wanted.users.count { return }
+        try await Task.sleep(for: .milliseconds(200))
     }
 }
 

@@ -57,6 +57,8 @@ as_server() {
         rootfs=$1 state=$2 data=$3 owner=$4
         shift 4
         mount -t proc proc "$rootfs/proc" && mount --rbind /dev "$rootfs/dev" || exit 1
+        # The broker looks up the name of its host with every connection, and waits 5 s for a name server if need be.
+        touch "$rootfs/etc/hosts" && mount --bind /etc/hosts "$rootfs/etc/hosts" || exit 1
         for folder in "$state" "$data"; do
             mkdir -p "$rootfs$folder" && mount --bind "$folder" "$rootfs$folder" || exit 1
         done
