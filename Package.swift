@@ -121,6 +121,17 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Faults: drives the built program from outside; no part of it
+        .target(
+            name: "Chaos",
+            dependencies: [
+                "AMQP", "Calendly", "Domain", "Messaging", "Postgres", "Sandbox", "TestSupport", "Transport", log,
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "neff-chaos",
+            dependencies: ["Chaos", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/ChaosCommand", swiftSettings: strict),
+
         // Tests
         .target(
             name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],
@@ -182,6 +193,9 @@ let package = Package(
                 "Domain", "Messaging", "NotificationWorker", "Persistence", "Postgres", "TestSupport", "Transport",
                 "WorkerRuntime", log, metrics,
             ], swiftSettings: strict),
+        .testTarget(
+            name: "ChaosTests",
+            dependencies: ["Chaos", "Postgres", "Sandbox", "TestSupport", log], swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
