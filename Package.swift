@@ -127,6 +127,17 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Faults: drives the built program from outside; no part of it
+        .target(
+            name: "Chaos",
+            dependencies: [
+                "AMQP", "Calendly", "Domain", "Messaging", "Postgres", "Sandbox", "TestSupport", "Transport", log,
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "neff-chaos",
+            dependencies: ["Chaos", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/ChaosCommand", swiftSettings: strict),
+
         // Tests
         .target(
             name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],

@@ -12,6 +12,9 @@ package struct BrokerManagement: Sendable {
         package let name: String
         package let messages: Int?
         package let consumers: Int?
+        /// Of a quorum queue: the node that leads it, and all nodes that hold it.
+        package let leader: String?
+        package let members: [String]?
         package let arguments: [String: Argument]
 
         package enum Argument: Sendable, Hashable, Decodable {
@@ -111,6 +114,24 @@ package struct BrokerManagement: Sendable {
 
     package func queues(virtualHost: String) async throws -> [Queue] {
         try JSONDecoder().decode([Queue].self, from: await send("GET", "/api/queues/\(escape(virtualHost))"))
+    }
+
+    /// Publishes past every client of ours; an unroutable message is an error.
+    package func publish(
+        _ body: [UInt8], virtualHost: String, exchange: String, routingKey: String, messageID: String, type: String
+    ) async throws {
+        let message: [String: Any] = [
+            "routing_key": routingKey, "payload": Data(body).base64EncodedString(), "payload_encoding": "base64",
+            "properties": [
+                "message_id": messageID, "type": type, "delivery_mode": 2, "content_type": "application/json",
+            ],
+        ]
+        let text = String(decoding: try JSONSerialization.data(withJSONObject: message), as: UTF8.self)
+        let answer = try await send(
+            "POST", "/api/exchanges/\(escape(virtualHost))/\(escape(exchange))/publish", body: text)
+        guard String(decoding: answer, as: UTF8.self).contains("\"routed\":true") else {
+            throw Failure(description: "a message to \(exchange) with key \(routingKey) reached no queue")
+        }
     }
 
     package func connections(virtualHost: String) async throws -> [OpenConnection] {

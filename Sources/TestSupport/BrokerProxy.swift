@@ -16,11 +16,35 @@ package final class BrokerProxy: Sendable {
         case stall
         /// Passes everything on so much later.
         case delay(Duration)
+        /// Passes everything on in pieces of so many bytes, with a pause before each.
+        case trickle(bytes: Int, pause: Duration)
+    }
+
+    /// One moment of the protocol and what is to happen to the connection that reaches it first.
+    package struct Trap: Sendable {
+        package enum Action: String, Sendable, CaseIterable {
+            /// The method does not arrive, and the connection ends.
+            case cutBefore = "cut before"
+            /// The method is passed on, and the connection ends.
+            case cutAfter = "cut after"
+            /// The method is passed on, and from then on the network swallows everything in both directions.
+            case swallowAfter = "silence after"
+        }
+
+        package let method: AMQPMethod
+        package let action: Action
+
+        package init(_ method: AMQPMethod, _ action: Action) {
+            self.method = method
+            self.action = action
+        }
     }
 
     private struct State {
         var behaviour = Behaviour.pass
         var mustCut = false
+        var mustOrphan = false
+        var trap: Trap?
         var mustStop = false
         var accepted = 0
         var accepts = true
@@ -31,12 +55,19 @@ package final class BrokerProxy: Sendable {
     private let listener: CInt
     private let wakeUp: (read: CInt, write: CInt)
     private let state = Mutex(State())
-    private let target: sockaddr_in
+    private let targets: [sockaddr_in]
 
     /// Passes connections on to a port of 127.0.0.1.
     ///
     /// - Parameter port: where to listen; 0 takes a free one.
-    package init(to targetPort: Int, listeningOn port: UInt16 = 0) throws {
+    package convenience init(to targetPort: Int, listeningOn port: UInt16 = 0) throws {
+        try self.init(toAnyOf: [targetPort], listeningOn: port)
+    }
+
+    /// Passes connections on to the ports of 127.0.0.1 in turn; one that refuses is passed over.
+    ///
+    /// - Parameter port: where to listen; 0 takes a free one.
+    package init(toAnyOf targetPorts: [Int], listeningOn port: UInt16 = 0) throws {
         listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         var address = Self.loopback(port)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -48,7 +79,7 @@ package final class BrokerProxy: Sendable {
         }
         guard isListening else { throw BrokerManagement.Failure(description: "the proxy cannot listen") }
         self.port = Int(UInt16(bigEndian: address.sin_port))
-        target = Self.loopback(UInt16(targetPort))
+        targets = targetPorts.map { Self.loopback(UInt16($0)) }
         var ends: [CInt] = [0, 0]
         guard pipe(&ends) == 0 else { throw BrokerManagement.Failure(description: "no descriptor left for the proxy") }
         wakeUp = (ends[0], ends[1])
@@ -77,6 +108,17 @@ package final class BrokerProxy: Sendable {
         change { $0.mustCut = true }
     }
 
+    /// Ends the servers' halves of the open connections; the clients' halves stay open, and nobody tells them.
+    package func orphan() {
+        change { $0.mustOrphan = true }
+    }
+
+    /// What the next connection to reach that moment meets; nil again once it has.
+    package var trap: Trap? {
+        get { state.withLock { $0.trap } }
+        set { change { $0.trap = newValue } }
+    }
+
     /// Ends the proxy with all its connections.
     package func stop() {
         change { $0.mustStop = true }
@@ -102,6 +144,9 @@ package final class BrokerProxy: Sendable {
         let isFromClient: Bool
         var chunks: [Chunk] = []
         var buffered = 0
+        var scanner: AMQPFrameScanner
+        /// Whether the network has swallowed this connection.
+        var isLost = false
     }
 
     private func run() {
@@ -117,7 +162,10 @@ package final class BrokerProxy: Sendable {
         }
         while true {
             let now = state.withLock { state in
-                defer { state.mustCut = false }
+                defer {
+                    state.mustCut = false
+                    state.mustOrphan = false
+                }
                 return state
             }
             if now.mustCut || now.mustStop {
@@ -125,6 +173,14 @@ package final class BrokerProxy: Sendable {
                 flows = []
             }
             if now.mustStop { break }
+            if now.mustOrphan {
+                for flow in flows where !flow.isFromClient && flow.source >= 0 { close(flow.source) }
+                flows = flows.filter(\.isFromClient).map { flow in
+                    var lost = Flow(source: flow.source, destination: -1, isFromClient: true, scanner: flow.scanner)
+                    lost.isLost = true
+                    return lost
+                }
+            }
 
             var entries = [
                 pollfd(fd: wakeUp.read, events: Int16(POLLIN), revents: 0),
@@ -135,6 +191,7 @@ package final class BrokerProxy: Sendable {
             for flow in flows {
                 var reading: Int32 = isHolding || flow.buffered > 1 << 20 ? 0 : POLLIN
                 if case .delay = now.behaviour { reading = POLLIN }
+                if case .trickle = now.behaviour { reading = flow.buffered > 1 << 16 ? 0 : POLLIN }
                 entries.append(pollfd(fd: flow.source, events: Int16(reading), revents: 0))
                 if let due = flow.chunks.first?.due, !isHolding {
                     let wait = due - .now
@@ -164,13 +221,24 @@ package final class BrokerProxy: Sendable {
                 else { continue }
                 let count = recv(entry.fd, &buffer, buffer.count, 0)
                 if count > 0 {
-                    if now.behaviour == .blackHole { continue }
+                    if now.behaviour == .blackHole || flows[index].isLost { continue }
                     if now.behaviour == .mute, !flows[index].isFromClient { continue }
-                    var due = ContinuousClock.now
-                    if case .delay(let delay) = now.behaviour { due += delay }
-                    flows[index].chunks.append(Chunk(bytes: buffer[0..<count], due: due))
-                    flows[index].buffered += count
-                    if flows[index].chunks.count == 1, due <= .now, !forward(&flows[index]) { broken.append(entry.fd) }
+                    let methods = flows[index].scanner.scan(buffer[0..<count])
+                    let sprung = spring(on: methods, isFromClient: flows[index].isFromClient)
+                    let end = sprung.map { $0.action == .cutBefore ? max($0.start, 0) : count } ?? count
+                    if end > 0 { enqueue(buffer[0..<end], now.behaviour, &flows[index]) }
+                    let isFirst = flows[index].chunks.first.map { $0.due <= .now } ?? false
+                    if isFirst, !forward(&flows[index]) { broken.append(entry.fd) }
+                    switch sprung?.action {
+                    case .cutBefore, .cutAfter: broken.append(entry.fd)
+                    case .swallowAfter:
+                        let pair = (flows[index].source, flows[index].destination)
+                        for other in flows.indices where flows[other].source == pair.0 || flows[other].source == pair.1
+                        {
+                            flows[other].isLost = true
+                        }
+                    case nil: break
+                    }
                 } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
                     broken.append(entry.fd)
                 }
@@ -189,24 +257,70 @@ package final class BrokerProxy: Sendable {
     private func accept(_ now: State, _ flows: inout [Flow]) {
         let client = Glibc.accept(listener, nil, nil)
         guard client >= 0 else { return }
-        state.withLock { $0.accepted += 1 }
-        let server = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        var target = target
-        let isConnected =
-            now.accepts
-            && withUnsafePointer(to: &target) { target in
+        let turn = state.withLock { state in
+            state.accepted += 1
+            return state.accepted
+        }
+        let server = now.accepts ? connectToAnyTarget(from: turn) : nil
+        guard let server else {
+            close(client)
+            return
+        }
+        for descriptor in [client, server] { Self.makeNonBlocking(descriptor) }
+        flows.append(
+            Flow(source: client, destination: server, isFromClient: true, scanner: AMQPFrameScanner(isFromClient: true))
+        )
+        flows.append(
+            Flow(
+                source: server, destination: client, isFromClient: false, scanner: AMQPFrameScanner(isFromClient: false)
+            ))
+    }
+
+    private func connectToAnyTarget(from turn: Int) -> CInt? {
+        for index in targets.indices {
+            let server = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            var target = targets[(turn + index) % targets.count]
+            let isConnected = withUnsafePointer(to: &target) { target in
                 target.withMemoryRebound(to: sockaddr.self, capacity: 1) { target in
                     connect(server, target, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
                 }
             }
-        guard isConnected else {
-            close(client)
+            if isConnected { return server }
             close(server)
-            return
         }
-        for descriptor in [client, server] { Self.makeNonBlocking(descriptor) }
-        flows.append(Flow(source: client, destination: server, isFromClient: true))
-        flows.append(Flow(source: server, destination: client, isFromClient: false))
+        return nil
+    }
+
+    /// Takes the trap away if one of these methods is its moment; gives what it does and where the method begins.
+    private func spring(
+        on methods: [AMQPFrameScanner.Found], isFromClient: Bool
+    ) -> (action: Trap.Action, start: Int)? {
+        guard !methods.isEmpty else { return nil }
+        return state.withLock { state in
+            guard let trap = state.trap, trap.method.isFromClient == isFromClient,
+                let found = methods.first(where: {
+                    $0.classID == trap.method.classID && $0.methodID == trap.method.methodID
+                })
+            else { return nil }
+            state.trap = nil
+            return (trap.action, found.start)
+        }
+    }
+
+    private func enqueue(_ bytes: ArraySlice<UInt8>, _ behaviour: Behaviour, _ flow: inout Flow) {
+        flow.buffered += bytes.count
+        switch behaviour {
+        case .trickle(let size, let pause):
+            var due = max(flow.chunks.last?.due ?? .now, .now)
+            var rest = bytes
+            while !rest.isEmpty {
+                due += pause
+                flow.chunks.append(Chunk(bytes: rest.prefix(size), due: due))
+                rest = rest.dropFirst(size)
+            }
+        case .delay(let delay): flow.chunks.append(Chunk(bytes: bytes, due: .now + delay))
+        default: flow.chunks.append(Chunk(bytes: bytes, due: .now))
+        }
     }
 
     /// Writes what is due; false if the connection is broken.

@@ -1,10 +1,12 @@
 import Foundation
 
 /// A port of loopback that nobody listens on.
-enum FreePort {
-    struct NoneFree: Error {}
+package enum FreePort {
+    /// No port could be had.
+    package struct NoneFree: Error {}
 
-    static func take() throws -> Int {
+    /// A port that was free a moment ago.
+    package static func take() throws -> Int {
         let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

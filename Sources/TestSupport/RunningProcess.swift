@@ -1,20 +1,23 @@
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A child process; its end is awaited without a thread that blocks.
-final class RunningProcess: Sendable {
+package final class RunningProcess: Sendable {
     private struct State {
         var code: Int32?
         var waiting: [CheckedContinuation<Int32, Never>] = []
     }
 
-    let pid: pid_t
+    /// Its process id, which is also the id of nothing else while this object believes it runs.
+    package let pid: pid_t
     private let state = Mutex(State())
 
+    /// Starts it.
+    ///
     /// - Parameters:
     ///   - output: a file for standard output; appended to.
     ///   - errors: a file for standard error; may be the same.
-    init(
+    package init(
         executable: String, arguments: [String], environment: [String: String], output: URL, errors: URL
     ) throws {
         let process = Process()
@@ -35,14 +38,17 @@ final class RunningProcess: Sendable {
         thread.start()
     }
 
-    var isRunning: Bool { state.withLock { $0.code == nil } }
+    /// Whether its end has not been seen yet.
+    package var isRunning: Bool { state.withLock { $0.code == nil } }
 
-    func signal(_ number: CInt) {
+    /// Sends a signal, if it still runs.
+    package func signal(_ number: CInt) {
         guard isRunning else { return }
         kill(pid, number)
     }
 
-    func waitForExit() async -> Int32 {
+    /// Its exit code; 128 and the number of the signal that ended it.
+    package func waitForExit() async -> Int32 {
         await withCheckedContinuation { continuation in
             let code = state.withLock { state -> Int32? in
                 if state.code == nil { state.waiting.append(continuation) }
