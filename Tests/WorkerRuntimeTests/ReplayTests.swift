@@ -77,8 +77,8 @@ import WorkerRuntime
             }
             try await rig.withRunner {
                 let id = try await rig.campaign(
-                    ReplayRules(canary: 2, ramp: [5], rate: nil, maxInFlight: 12, abortAbove: 0))
-                for (released, out, phase) in [(0, 2, ReplayPhase.canary), (2, 7, .ramping), (7, 19, .running)] {
+                    ReplayRules(canary: 2, ramp: [5], rate: nil, maxInFlight: 6, abortAbove: 0))
+                for (released, out, phase) in [(0, 2, ReplayPhase.canary), (2, 7, .ramping), (7, 13, .running)] {
                     gate.withLock { $0 = released }
                     try await eventually { try await rig.find(id).progress.sent == out && seen.all.count == out }
                     // Some steps later it is the same: it waits for outcomes.
