@@ -140,7 +140,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],
+            name: "TestSupport",
+            dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Traces", "Transport", log],
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),

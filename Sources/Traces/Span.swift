@@ -64,6 +64,7 @@ package struct Span: Sendable {
     }
 
     private struct Recording: Sendable {
+        let tracer: Tracer
         let name: String
         let kind: Kind
         let start: UInt64
@@ -75,14 +76,14 @@ package struct Span: Sendable {
     /// - Parameter parent: the span that led here, in this process or another one; without one a trace begins.
     package static func begin(
         _ name: @autoclosure () -> String, _ kind: Kind = .internal, parent: TraceContext?,
-        _ attributes: @autoclosure () -> [String: Attribute] = [:]
+        _ attributes: @autoclosure () -> [String: Attribute] = [:], tracer: Tracer = .process
     ) -> Span {
-        guard Tracer.isRecording, parent?.isSampled ?? Tracer.samples() else {
+        guard tracer.keeps(under: parent) else {
             return Span(context: parent, parent: nil, recording: nil)
         }
         return Span(
             context: parent?.child() ?? .root(isSampled: true), parent: parent,
-            recording: Recording(name: name(), kind: kind, start: now(), attributes: attributes()))
+            recording: Recording(tracer: tracer, name: name(), kind: kind, start: now(), attributes: attributes()))
     }
 
     /// Ends the span now and hands it over.
@@ -92,7 +93,7 @@ package struct Span: Sendable {
         failure: String? = nil, _ attributes: @autoclosure () -> [String: Attribute] = [:]
     ) {
         guard let recording, let context else { return }
-        Tracer.record(
+        recording.tracer.record(
             Finished(
                 context: context, parentSpanID: parent?.spanID ?? 0, name: recording.name,
                 kind: recording.kind,
@@ -115,30 +116,36 @@ package protocol SpanSink: Sendable {
     func record(_ span: Span.Finished)
 }
 
-/// Where the spans of this process go.
-package enum Tracer {
-    private static let sink = Mutex<(any SpanSink)?>(nil)
-    private static let hasSink = Atomic<Bool>(false)
-    /// Of a million traces that begin here, so many are kept.
-    private static let perMillion = Atomic<Int>(1_000_000)
+/// Decides which spans are kept, and hands them to whoever wants them.
+package final class Tracer: Sendable {
+    /// That of this process. Nothing is kept until somebody calls `bootstrap`.
+    package static let process = Tracer()
 
-    /// Keeps spans from now on; call it once, when the process starts.
+    private let sink = Mutex<(any SpanSink)?>(nil)
+    private let hasSink = Atomic<Bool>(false)
+    /// Of a million traces that begin here, so many are kept.
+    private let perMillion = Atomic<Int>(1_000_000)
+
+    package init() {}
+
+    /// Keeps spans from now on.
     ///
     /// - Parameter share: of the traces that begin here, from 0 to 1. Traces that others have begun are kept if they say so.
-    package static func bootstrap(_ sink: any SpanSink, share: Double = 1) {
+    package func bootstrap(_ sink: any SpanSink, share: Double = 1) {
         self.sink.withLock { $0 = sink }
         perMillion.store(Int((min(max(share, 0), 1) * 1_000_000).rounded()), ordering: .relaxed)
         hasSink.store(true, ordering: .releasing)
     }
 
-    static var isRecording: Bool { hasSink.load(ordering: .acquiring) }
-
-    static func samples() -> Bool {
+    /// Whether a span under `parent` is kept.
+    func keeps(under parent: TraceContext?) -> Bool {
+        guard hasSink.load(ordering: .acquiring) else { return false }
+        if let parent { return parent.isSampled }
         let perMillion = perMillion.load(ordering: .relaxed)
         return perMillion == 1_000_000 || Int.random(in: 0..<1_000_000) < perMillion
     }
 
-    static func record(_ span: Span.Finished) {
+    func record(_ span: Span.Finished) {
         let sink = sink.withLock { $0 }
         sink?.record(span)
     }

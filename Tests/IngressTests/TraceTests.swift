@@ -69,20 +69,3 @@ import Traces
         }
     }
 }
-
-/// Keeps the spans of traces that say they are sampled. One for the process, since there is one tracer.
-final class SpanCollector: SpanSink {
-    static let shared: SpanCollector = {
-        let collector = SpanCollector()
-        Tracer.bootstrap(collector, share: 0)
-        return collector
-    }()
-
-    private let all = Mutex<[Span.Finished]>([])
-
-    func record(_ span: Span.Finished) { all.withLock { $0.append(span) } }
-
-    func spans(of trace: TraceID) -> [Span.Finished] {
-        all.withLock { $0.filter { $0.context.traceID == trace } }
-    }
-}

@@ -97,7 +97,7 @@ import Traces
                     "notification notification.send handled",
                 ])
             #expect(
-                story.chapters.filter { $0.kind == .change }.map(\.service) == ["sync", "scheduling"])
+                Set(story.chapters.filter { $0.kind == .change }.map(\.service)) == ["sync", "scheduling"])
             #expect(story.chapters.filter { $0.kind == .notification }.count == 2)
             #expect(try #require(story.chapters.last).text.hasSuffix("consultation booked, pending"))
         }

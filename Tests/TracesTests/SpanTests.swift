@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import Traces
 
-@Suite(.serialized) struct SpanTests {
+@Suite struct SpanTests {
     private final class Collector: SpanSink {
         private let spans = Mutex<[Span.Finished]>([])
         func record(_ span: Span.Finished) { spans.withLock { $0.append(span) } }
@@ -15,11 +15,12 @@ import Traces
     }
 
     private let collector = Collector()
+    private let tracer = Tracer()
 
     @Test func aSpanBelongsUnderItsParent() throws {
-        Tracer.bootstrap(collector)
-        let outer = Span.begin("outer", .server, parent: nil, ["a": 1, "b": "x"])
-        let inner = Span.begin("inner", parent: outer.context)
+        tracer.bootstrap(collector)
+        let outer = Span.begin("outer", .server, parent: nil, ["a": 1, "b": "x"], tracer: tracer)
+        let inner = Span.begin("inner", parent: outer.context, tracer: tracer)
         inner.end(failure: String(repeating: "x", count: 1_000))
         outer.end(["b": "y"])
         let spans = collector.take()
@@ -32,23 +33,23 @@ import Traces
     }
 
     @Test func whatIsNotSampledIsPassedOnAndNotKept() throws {
-        Tracer.bootstrap(collector)
+        tracer.bootstrap(collector)
         let parent = TraceContext.root(isSampled: false)
-        let span = Span.begin("quiet", parent: parent)
+        let span = Span.begin("quiet", parent: parent, tracer: tracer)
         #expect(span.context == parent)
         span.end()
-        Tracer.bootstrap(collector, share: 0)
-        let root = Span.begin("quiet", parent: nil)
+        tracer.bootstrap(collector, share: 0)
+        let root = Span.begin("quiet", parent: nil, tracer: tracer)
         #expect(root.context == nil)
         root.end()
         // Others' word counts, whatever our own share is.
-        Span.begin("loud", parent: .root(isSampled: true)).end()
+        Span.begin("loud", parent: .root(isSampled: true), tracer: tracer).end()
         #expect(collector.take().map(\.name) == ["loud"])
     }
 
     @Test func aShareOfTracesIsKept() {
-        Tracer.bootstrap(collector, share: 0.25)
-        for _ in 0..<4_000 { Span.begin("some", parent: nil).end() }
+        tracer.bootstrap(collector, share: 0.25)
+        for _ in 0..<4_000 { Span.begin("some", parent: nil, tracer: tracer).end() }
         // Six standard deviations of the binomial distribution.
         #expect((835...1_165).contains(collector.take().count))
     }

@@ -47,7 +47,7 @@ struct ProcessKit {
                     "service.name": "neff-\(role)", "service.version": Version.text, "service.instance.id": id,
                 ],
                 version: Version.text), logger: logger)
-        Tracer.bootstrap(exporter, share: Double(try settings.value(Keys.traceShare)) / 100)
+        Tracer.process.bootstrap(exporter, share: Double(try settings.value(Keys.traceShare)) / 100)
         return exporter
     }
 
