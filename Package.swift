@@ -65,22 +65,27 @@ let package = Package(
         .target(name: "Calendly", dependencies: ["Domain", crypto], swiftSettings: pure),
 
         // How it travels and where it rests
-        .target(name: "Messaging", dependencies: ["AMQP", "Domain", crypto], swiftSettings: pure),
+        .target(name: "Traces", swiftSettings: pure),
+        .target(name: "Messaging", dependencies: ["AMQP", "Domain", "Traces", crypto], swiftSettings: pure),
         .target(
             name: "Topology",
             dependencies: ["AMQP", "Transport", log, crypto, .product(name: "Yams", package: "Yams")],
             resources: [.embedInCode("Resources/topology.yaml")], swiftSettings: strict),
         .target(
-            name: "Persistence", dependencies: ["Calendly", "Domain", "Messaging", "Postgres", crypto],
+            name: "Persistence", dependencies: ["Calendly", "Domain", "Messaging", "Postgres", "Traces", crypto],
             resources: [.embedInCode("Migrations")], swiftSettings: strict),
 
         // Processes
         .target(name: "Settings", dependencies: [log], swiftSettings: pure),
         .target(
-            name: "Telemetry", dependencies: ["CLinux", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+            name: "Telemetry",
+            dependencies: ["CLinux", "OwnerThread", "Traces", "Transport", log, metrics, lifecycle],
+            swiftSettings: strict),
         .target(
             name: "WorkerRuntime",
-            dependencies: ["AMQP", "Domain", "Messaging", "Persistence", "Postgres", log, metrics, lifecycle],
+            dependencies: [
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Traces", log, metrics, lifecycle,
+            ],
             swiftSettings: strict),
         .target(
             name: "SyncWorker",
@@ -93,14 +98,14 @@ let package = Package(
         .target(
             name: "NotificationWorker",
             dependencies: [
-                "Domain", "Messaging", "Persistence", "Postgres", "Transport", "WorkerRuntime", log, metrics,
+                "Domain", "Messaging", "Persistence", "Postgres", "Traces", "Transport", "WorkerRuntime", log, metrics,
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
             resources: [.embedInCode("Templates")], swiftSettings: strict),
         .target(
             name: "Ingress",
             dependencies: [
-                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres",
+                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "Traces",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -114,7 +119,8 @@ let package = Package(
             name: "CLI",
             dependencies: [
                 "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "NotificationWorker", "Persistence", "Postgres",
-                "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Transport",
+                "Sandbox", "SchedulingWorker", "Settings", "SyncWorker", "Telemetry", "Topology", "Traces",
+                "Transport",
                 "WorkerRuntime",
                 log, metrics, lifecycle, signals, crypto,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -123,7 +129,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Transport", log],
+            name: "TestSupport",
+            dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Traces", "Transport", log],
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),
@@ -137,16 +144,19 @@ let package = Package(
         .testTarget(name: "MessagingTests", dependencies: ["AMQP", "Messaging"], swiftSettings: strict),
         .testTarget(
             name: "TelemetryTests",
-            dependencies: ["OwnerThread", "Telemetry", log, metrics, lifecycle, lifecycleTestKit], swiftSettings: strict
-        ),
+            dependencies: [
+                "OwnerThread", "Telemetry", "TestSupport", "Traces", log, metrics, lifecycle, lifecycleTestKit,
+            ], swiftSettings: strict),
+        .testTarget(name: "TracesTests", dependencies: ["Traces"], swiftSettings: strict),
         .testTarget(
             name: "PersistenceTests",
-            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "TestSupport", log], swiftSettings: strict),
+            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "TestSupport", "Traces", log],
+            swiftSettings: strict),
         .testTarget(
             name: "WorkerRuntimeTests",
             dependencies: [
-                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Telemetry", "TestSupport", "WorkerRuntime",
-                log, metrics, lifecycle, lifecycleTestKit,
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Telemetry", "TestSupport", "Traces",
+                "WorkerRuntime", log, metrics, lifecycle, lifecycleTestKit,
             ], swiftSettings: strict),
         .testTarget(
             name: "CalendlyTests", dependencies: ["Calendly", "Domain", "TestSupport", crypto], exclude: ["Fixtures"],
@@ -161,7 +171,7 @@ let package = Package(
             name: "IngressTests",
             dependencies: [
                 "AMQP", "Calendly", "Domain", "Ingress", "Messaging", "Persistence", "Postgres", "TestSupport",
-                "Transport", httpTypes, nio, nioPosix, log, metrics, lifecycle, crypto, metricsTestKit,
+                "Traces", "Transport", httpTypes, nio, nioPosix, log, metrics, lifecycle, crypto, metricsTestKit,
             ], resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
             name: "TransportTests", dependencies: ["OwnerThread", "TestSupport", "Transport", log],
@@ -185,7 +195,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Transport",
+                "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Traces",
+                "Transport",
             ], swiftSettings: strict),
     ]
 )

@@ -17,7 +17,8 @@ struct Neff: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, TopologyCommand.self, StatusCommand.self,
-            DoctorCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            DoctorCommand.self, TraceCommand.self, DeadLettersCommand.self, KeysCommand.self, ResourcesCommand.self,
+            SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -18,7 +18,7 @@ package struct Envelope: Hashable, Sendable {
     package var receivedAt: Date
     package var contentType: String
     package var schemaVersion: Int
-    /// W3C trace context, passed on unread.
+    /// W3C trace context: the span that sent the message.
     package var traceParent: String?
     /// How the signature of an inbound message was judged; nil for messages of our own.
     package var signature: SignatureMark?

@@ -12,6 +12,7 @@ package enum Schema {
             try Migration(file: "V0003__defaults.sql", contents: PackageResources.V0003__defaults_sql),
             try Migration(file: "V0004__roles.sql", contents: PackageResources.V0004__roles_sql),
             try Migration(file: "V0005__appointments.sql", contents: PackageResources.V0005__appointments_sql),
+            try Migration(file: "V0009__correlation.sql", contents: PackageResources.V0009__correlation_sql),
         ]
     }
 }

@@ -30,6 +30,7 @@ package final class PostgresPool: Service, Sendable {
     private let drain = Mutex(Drain())
     let listeners = Mutex<[WeakConnection]>([])
     private let waiting = Gauge(label: "db.pool.waiting")
+    private let waits = Metrics.Timer(label: "db.pool.wait")
     private let timeouts = Counter(label: "db.pool.timeouts")
     private let failures = Counter(label: "db.connect.failures")
 
@@ -121,6 +122,11 @@ package final class PostgresPool: Service, Sendable {
         while let connection = state.withLock({ $0.lease() }) {
             if connection.condition.load(ordering: .acquiring) == .clean { return connection }
             release(connection)
+        }
+        let start = ContinuousClock.now
+        defer {
+            let (seconds, attoseconds) = start.duration(to: .now).components
+            waits.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         }
         let id = lastID.add(1, ordering: .relaxed).newValue
         defer { state.withLock { $0.forget(id) } }

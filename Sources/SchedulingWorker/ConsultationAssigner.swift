@@ -184,7 +184,7 @@ struct ConsultationAssigner: Sendable {
                     before: try ChangeLogEntry.json(AssignmentRecord(old)),
                     after: try ChangeLogEntry.json(AssignmentRecord(new)), actor: "scheduling", source: .scheduler,
                     reason: new.reasons.isEmpty ? nil : new.reasons.joined(separator: " "),
-                    requestID: work.envelope.id),
+                    requestID: work.envelope.id, correlationID: work.envelope.correlationID),
                 in: work.transaction)
         }
         func publish(_ type: MessageType, _ body: ConsultationAssignmentEvent) async throws {

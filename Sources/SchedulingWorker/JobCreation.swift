@@ -48,7 +48,7 @@ extension Work {
                 at: now, subject: .job(after.id), change: change,
                 before: try before.map { try ChangeLogEntry.json($0) },
                 after: try ChangeLogEntry.json(after), actor: command.actor, source: command.source, reason: reason,
-                requestID: command.requestID),
+                requestID: command.requestID, correlationID: envelope.correlationID),
             in: transaction)
     }
 

@@ -26,6 +26,18 @@ package enum Keys {
     package static let adminAddress = SettingKey<HostAndPort>.address(
         "NEFF_ADMIN_ADDRESS", "Where /healthz, /readyz and /metrics are served; port 0 takes a free one.",
         default: "127.0.0.1:0")
+    package static let otlpEndpoint = SettingKey<String>(
+        "NEFF_OTLP_ENDPOINT", "A collector that takes traces as OTLP over HTTP; without it, no spans are kept.",
+        format: "http://host:4318"
+    ) { text throws(InvalidSetting) in
+        guard text.hasPrefix("http://") || text.hasPrefix("https://") else {
+            throw InvalidSetting("must begin with http:// or https://")
+        }
+        return text
+    }
+    package static let traceShare = SettingKey<Int>.integer(
+        "NEFF_TRACE_PERCENT", "Of the traces that begin here, how many are kept; callers decide about their own.",
+        in: 0...100, default: 100)
     package static let databaseURL = SettingKey<String>.text(
         "DATABASE_URL", "PostgreSQL: the truth. Each service should have its own role.",
         format: "postgres://user:password@host:port/database?sslmode=...", isSecret: true)
@@ -117,7 +129,8 @@ package enum Keys {
 
     /// All of them, in the order in which people read them.
     package static let all: [SettingDescription] = [
-        mode.described(), logLevel.described(), adminAddress.described(), databaseURL.described(),
+        mode.described(), logLevel.described(), adminAddress.described(), otlpEndpoint.described(isOptional: true),
+        traceShare.described(), databaseURL.described(),
         databasePoolSize.described(), amqpURL.described(), managementURL.described(isOptional: true),
         httpAddress.described(), httpCertificate.described(isOptional: true), httpKey.described(isOptional: true),
         httpMaxConnections.described(), signingKey.described(), previousSigningKey.described(isOptional: true),

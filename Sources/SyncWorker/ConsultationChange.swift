@@ -1,6 +1,7 @@
 import Calendly
 import Domain
 import Foundation
+import Messaging
 import Persistence
 
 /// What a delivery has changed of a consultation, as the change log tells it.
@@ -57,10 +58,12 @@ struct ConsultationChange {
         }
     }
 
-    func entry(for id: ConsultationID, actor: String, at now: Date, message: String) throws -> ChangeLogEntry {
+    func entry(for id: ConsultationID, actor: String, at now: Date, following envelope: Envelope) throws
+        -> ChangeLogEntry
+    {
         ChangeLogEntry(
             at: now, subject: .consultation(id), change: type, before: try before.map { try ChangeLogEntry.json($0) },
             after: try ChangeLogEntry.json(after), actor: actor, source: .calendlyWebhook, reason: reason,
-            requestID: message)
+            requestID: envelope.id, correlationID: envelope.correlationID)
     }
 }

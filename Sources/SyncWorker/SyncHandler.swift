@@ -87,7 +87,7 @@ package struct SyncHandler: MessageHandler {
             let actor = change.type == .canceled ? after.projection.canceledBy : nil
             try await ChangeLog.append(
                 try change.entry(
-                    for: after.id, actor: actor ?? "Calendly", at: context.now, message: envelope.id),
+                    for: after.id, actor: actor ?? "Calendly", at: context.now, following: envelope),
                 in: context.transaction)
         }
     }
@@ -121,7 +121,7 @@ package struct SyncHandler: MessageHandler {
                 at: context.now, subject: .consultation(consultation.id), change: .noteAdded, actor: "sync",
                 source: .system,
                 reason: "Calendly said that this was rescheduled, but not to when. Look it up at Calendly.",
-                requestID: envelope.id),
+                requestID: envelope.id, correlationID: envelope.correlationID),
             in: context.transaction)
         context.logger.warning(
             "new half of a reschedule has not come; look up the consultation at Calendly",

@@ -1,5 +1,6 @@
 import CoreMetrics
 package import Logging
+import Traces
 
 /// Sets up logging and metrics for a process.
 package enum Telemetry {
@@ -12,7 +13,12 @@ package enum Telemetry {
                 var handler = JSONLogHandler(label: label, metadataProvider: provider)
                 handler.logLevel = logLevel
                 return handler
-            }, metadataProvider: nil)
+            },
+            // What is logged within a trace says so, whoever logs it.
+            metadataProvider: Logger.MetadataProvider {
+                guard let trace = TraceContext.current else { return [:] }
+                return ["trace.id": "\(trace.traceID)", "span.id": "\(trace.spanID.hex)"]
+            })
         let registry = MetricsRegistry()
         MetricsSystem.bootstrap(registry)
         return registry

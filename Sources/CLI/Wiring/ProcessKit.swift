@@ -6,6 +6,7 @@ import Postgres
 import ServiceLifecycle
 import Settings
 import Telemetry
+import Traces
 import UnixSignals
 
 /// What every long-running process has: logger, metrics, database, broker, admin endpoint, and a polite end.
@@ -17,6 +18,8 @@ struct ProcessKit {
     /// Names this process among all: role, host and process id.
     let id: String
     private let role: String
+    /// Sends spans away; nil if nobody is to have them.
+    private let exporter: OTLPExporter?
 
     /// Reads the settings and checks that PostgreSQL answers with a schema that fits.
     init(role: String) async throws {
@@ -26,10 +29,26 @@ struct ProcessKit {
         metrics = Telemetry.bootstrap(logLevel: try settings.logLevel())
         logger = Logger(label: "neff.\(role)")
         id = "\(role)@\(ProcessInfo.processInfo.hostName):\(getpid())"
+        exporter = try Self.exporter(settings, role: role, id: id, logger: logger)
         pool = PostgresPool(
             configuration: try PostgresConfiguration(
                 url: settings.value(Keys.databaseURL), applicationName: "neff-\(role)"),
             size: try settings.value(Keys.databasePoolSize), logger: logger)
+    }
+
+    private static func exporter(
+        _ settings: Settings, role: String, id: String, logger: Logger
+    ) throws -> OTLPExporter? {
+        guard let endpoint = try settings.optional(Keys.otlpEndpoint) else { return nil }
+        let exporter = OTLPExporter(
+            .init(
+                endpoint: endpoint,
+                resource: [
+                    "service.name": "neff-\(role)", "service.version": Version.text, "service.instance.id": id,
+                ],
+                version: Version.text), logger: logger)
+        Tracer.process.bootstrap(exporter, share: Double(try settings.value(Keys.traceShare)) / 100)
+        return exporter
     }
 
     func publisher(window: Int? = nil) throws -> Publisher {
@@ -104,7 +123,7 @@ struct ProcessKit {
     /// Runs services until SIGTERM or SIGINT, then stops them in the reverse order.
     func run(_ services: [any Service]) async throws {
         var configuration = ServiceGroupConfiguration(
-            services: services.map { service in
+            services: ([exporter].compactMap(\.self) + services).map { service in
                 .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // Every service ends by its own deadline; this is the last resort should one not.

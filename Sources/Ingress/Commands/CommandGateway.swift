@@ -3,6 +3,7 @@ import Domain
 import HTTPTypes
 import Messaging
 import Persistence
+import Traces
 
 /// Takes a write of the API: records it as an operation, stores its command, and answers with the operation or, for those
 /// who would wait, its outcome.
@@ -39,7 +40,7 @@ struct CommandGateway: Sendable {
             exchange: .commands,
             envelope: Envelope(
                 id: new.messageID, type: type, timestamp: request.receivedAt,
-                traceParent: TraceParent.accept(request.headers[.traceParent]),
+                traceParent: request.trace.traceParent,
                 body: try WireJSON.encode(command(context))))
 
         let ticket = wait.map { _ in waiters.register(new.id) }

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPTypes
+import Traces
 
 /// A request with its whole body.
 struct IngressRequest: Sendable {
@@ -14,6 +15,8 @@ struct IngressRequest: Sendable {
     /// The caller's `X-Request-Id` if it is usable, else one of ours.
     var requestID: String
     var receivedAt: Date
+    /// The request's span, or what the caller said of it; a trace that nobody keeps if there is neither.
+    var trace: TraceContext
 }
 
 /// Names one request in answers, commands and logs.

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import Persistence
 import Postgres
+import Traces
 
 /// Takes a request from its header to its written answer.
 ///
@@ -42,11 +43,13 @@ struct Responder: Sendable {
             limit = table.routes[index].maxBodyBytes
             parameter = value
         }
+        let caller = TraceContext(traceParent: request.headers[.traceParent])
+        let span = span(of: request.head.method, route, under: caller)
         var incoming = IngressRequest(
             method: request.head.method, path: path, query: query, headers: request.headers, body: [],
             pathParameter: String(parameter),
             requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
-            receivedAt: receivedAt)
+            receivedAt: receivedAt, trace: span?.context ?? caller ?? .root(isSampled: false))
 
         var body = BodyReader(request.body, limit: limit)
         if body.mayRead(request.headers), request.headers[.expect]?.lowercased() == "100-continue" {
@@ -64,6 +67,12 @@ struct Responder: Sendable {
         }
         complete(&response, incoming)
         requests.answered(route: route, status: response.status.code, within: start.duration(to: .now))
+        span?.end(
+            failure: response.status.code >= 500 ? "answered \(response.status.code)" : nil,
+            [
+                "http.response.status_code": .number(response.status.code),
+                "http.request_id": .text(incoming.requestID),
+            ])
         let hasBody = request.head.method != .head && response.status != .notModified
         try await writer.write(
             response: HTTPResponse(status: response.status, headerFields: response.headers),
@@ -84,6 +93,16 @@ struct Responder: Sendable {
         }
         guard let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (rest, nil) }
         return (rest[..<mark], rest[rest.utf8.index(after: mark)...])
+    }
+
+    /// Probes and paths that are none of ours are not worth a span.
+    private func span(of method: HTTPRequest.Method, _ route: Int?, under caller: TraceContext?) -> Span? {
+        guard let template = route.map({ table.routes[$0].template }),
+            template.hasPrefix("/v1/") || template.hasPrefix("/webhooks/")
+        else { return nil }
+        return Span.begin(
+            "\(method.rawValue) \(template)", .server, parent: caller,
+            ["http.request.method": .text(method.rawValue), "http.route": .text(template)])
     }
 
     private func answer(_ request: IngressRequest, _ match: RouteTable.Match) async -> IngressResponse {
@@ -115,6 +134,7 @@ struct Responder: Sendable {
         if let problem = error as? Problem { return ProblemResponse(problem) }
         let metadata: Logger.Metadata = [
             "http.request_id": "\(request.requestID)", "http.path": "\(request.path)", "error": "\(error)",
+            "trace.id": "\(request.trace.traceID)",
         ]
         if let error = error as? PostgresError, Self.meansThatTheDatabaseIsAway(error) {
             metrics.unavailable()

@@ -6,6 +6,7 @@ import HTTPTypes
 import Logging
 import Messaging
 import NIOCore
+import Traces
 
 /// `POST /webhooks/calendly`: judges the signature, stores the bytes as they came, answers.
 ///
@@ -40,7 +41,7 @@ struct CalendlyWebhook: Sendable {
 
         let envelope = Envelope(
             id: Self.messageID(parts, mark), type: .calendly(event), timestamp: request.receivedAt,
-            traceParent: TraceParent.accept(request.headers[.traceParent]), signature: mark, body: request.body)
+            traceParent: request.trace.traceParent, signature: mark, body: request.body)
         try await intake.store(OutgoingMessage(exchange: .inbound, envelope: envelope), kind: .webhook)
         return IngressResponse(status: .accepted)
     }
@@ -96,21 +97,5 @@ enum RoutingKeyWord {
             }
         }
         return isSafe ? name : unknown
-    }
-}
-
-/// W3C trace context, which is passed on if it has the form of version 00.
-enum TraceParent {
-    static func accept(_ text: String?) -> String? {
-        guard let text, text.utf8.count == 55 else { return nil }
-        for (index, byte) in text.utf8.enumerated() {
-            switch index {
-            case 2, 35, 52:
-                guard byte == UInt8(ascii: "-") else { return nil }
-            default:
-                guard (48...57).contains(byte) || (97...102).contains(byte) else { return nil }
-            }
-        }
-        return text.hasPrefix("00-") ? text : nil
     }
 }

@@ -2,6 +2,7 @@ import AMQP
 import Foundation
 import Logging
 import Messaging
+import Traces
 
 /// Stores a message for good before anybody is told that it was accepted: in the broker, or else in the spool.
 ///
@@ -25,21 +26,28 @@ struct Intake: Sendable {
     /// - Throws: `ProblemResponse` 503, with `Retry-After`, if it could be stored nowhere or the publisher's window is full.
     ///   A full window does not spill into the database: that would only move the overload.
     func store(_ message: OutgoingMessage, kind: Kind) async throws {
+        let span = Span.begin(
+            "publish \(message.exchange.rawValue)", .producer, parent: message.envelope.trace,
+            message.spanAttributes)
         do throws(PublishError) {
+            var message = message
+            message.envelope = message.envelope.sent(by: span.context)
             try await publish(message)
+            span.end()
         } catch {
+            span.end(failure: "\(error)")
             switch error.kind {
             case .overloaded:
                 metrics.overloaded()
                 throw ProblemResponse.overloaded
             case .invalid:
                 // The spool's relay could not publish it either.
-                logger.error("message cannot be published", metadata: Self.metadata(message, error))
+                logger.error("message cannot be published", metadata: Self.metadata(message, "\(error)"))
                 throw ProblemResponse(.internalError)
             case .returned:
-                logger.error("message was returned as unroutable", metadata: Self.metadata(message, error))
+                logger.error("message was returned as unroutable", metadata: Self.metadata(message, "\(error)"))
             default:
-                logger.notice("publish failed", metadata: Self.metadata(message, error))
+                logger.notice("publish failed", metadata: Self.metadata(message, "\(error)"))
             }
             try await storeInSpool(message, kind: kind)
         }
@@ -53,15 +61,16 @@ struct Intake: Sendable {
             metrics.unavailable()
             logger.error(
                 "neither broker nor spool took the message",
-                metadata: ["message.id": "\(message.envelope.id)", "error": "\(error)"])
+                metadata: Self.metadata(message, "\(error)"))
             throw ProblemResponse.unavailable("Neither the broker nor the database could store the request.")
         }
         metrics.spooled(kind)
     }
 
-    private static func metadata(_ message: OutgoingMessage, _ error: PublishError) -> Logger.Metadata {
+    private static func metadata(_ message: OutgoingMessage, _ error: String) -> Logger.Metadata {
         [
-            "message.id": "\(message.envelope.id)", "amqp.routing_key": "\(message.routingKey)", "error": "\(error)",
+            "message.id": "\(message.envelope.id)", "message.correlation_id": "\(message.envelope.correlationID)",
+            "amqp.routing_key": "\(message.routingKey)", "error": "\(error)",
         ]
     }
 }

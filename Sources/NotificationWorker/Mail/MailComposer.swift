@@ -18,15 +18,22 @@ package struct MailComposer: Sendable {
     /// The domain of our Message-IDs and calendar entries.
     package var domain: String { from.domain }
 
-    /// - Parameter now: the mail's date.
+    /// - Parameters:
+    ///   - now: the mail's date.
+    ///   - correlationID: goes into a header, so that a mail leads back to the webhook that it follows from.
+    ///   - traceParent: goes into a header as well.
     /// - Throws: `Mailbox.InvalidAddress` for a recipient that is no address; a broken template.
-    package func mail(for claim: NotificationRepository.Claim, at now: Date) throws -> Mail {
+    package func mail(
+        for claim: NotificationRepository.Claim, at now: Date, correlationID: String? = nil, traceParent: String? = nil
+    ) throws -> Mail {
         let notice = claim.planned
         let recipient = try Mailbox(
             name: notice.recipientName.isEmpty ? nil : notice.recipientName, address: notice.recipient)
         let text = try templates.text(of: notice)
         // Automatic answers to automatic mail would go round in circles (RFC 3834).
         var headers: [(name: String, value: String)] = [("Auto-Submitted", "auto-generated")]
+        if let correlationID { headers.append(("X-Neff-Correlation-Id", correlationID)) }
+        if let traceParent { headers.append(("X-Neff-Traceparent", traceParent)) }
         if claim.isRepeat { headers.append(("X-Neff-Repeat", "possible")) }
         return try Mail(
             from: from, to: recipient, replyTo: replyTo, subject: text.subject, messageID: claim.mailID, date: now,

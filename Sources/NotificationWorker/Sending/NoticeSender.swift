@@ -6,6 +6,7 @@ import Metrics
 import Persistence
 import Postgres
 import Synchronization
+import Traces
 import Transport
 import WorkerRuntime
 
@@ -92,8 +93,14 @@ struct NoticeSender: Sendable {
         _ claim: NotificationRepository.Claim, _ envelope: Envelope, _ context: EffectContext
     ) async throws -> Outcome {
         let ending: NotificationRepository.Ending
+        let span = Span.begin(
+            "smtp send", .client, parent: .current,
+            ["neff.notification.id": .text(claim.id.rawValue), "neff.template": .text(claim.planned.template)])
+        let start = ContinuousClock.now
         do {
-            let mail = try composer.mail(for: claim, at: context.now())
+            let mail = try composer.mail(
+                for: claim, at: context.now(), correlationID: envelope.correlationID,
+                traceParent: span.context?.traceParent)
             let receipt = try await smtp.send(mail, checkpoint: journal)
             ending = .sent(reply: receipt.reply, at: context.now())
         } catch let error as SMTPError {
@@ -104,12 +111,20 @@ struct NoticeSender: Sendable {
         } catch {
             ending = .failed(code: "mail.invalid", error: "\(error)")
         }
+        span.end(failure: ending.failureCode)
+        let (seconds, attoseconds) = start.duration(to: .now).components
+        Metrics.Timer(
+            label: "smtp.send.duration", dimensions: [("outcome", ending.failureCode == nil ? "sent" : "failed")]
+        )
+        .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         if journal.isBroken {
             context.logger.error("the send journal cannot be written: see to NEFF_STATE_DIR and restart this worker")
         }
         try await record(ending, of: claim.held(by: journal.holder), envelope, context)
         if case .sent = ending {
             Counter(label: "notifications.sent", dimensions: [("template", claim.planned.template)]).increment()
+            let journey = max(0, context.now().timeIntervalSince(envelope.receivedAt))
+            Metrics.Timer(label: "notifications.critical_time").recordNanoseconds(Int64(journey * 1e9))
         }
         // Postponed without an outcome: cancelled. The runtime knows whether by its time limit or by the drain.
         guard let outcome = outcome(of: ending) else { throw CancellationError() }
@@ -227,6 +242,16 @@ struct NoticeSender: Sendable {
             }
             for ending in endings { count(ending) }
             journal.remove(holder)
+        }
+    }
+}
+
+extension NotificationRepository.Ending {
+    /// Nil for a mail that was sent.
+    fileprivate var failureCode: String? {
+        switch self {
+        case .sent: nil
+        case .postponed(let code, _, _), .failed(let code, _), .unknown(let code, _): code
         }
     }
 }

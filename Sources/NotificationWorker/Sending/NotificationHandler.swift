@@ -3,6 +3,7 @@ package import Foundation
 package import Messaging
 import Persistence
 package import Postgres
+import Traces
 package import Transport
 package import WorkerRuntime
 
@@ -49,7 +50,7 @@ package struct NotificationHandler: EffectHandler {
             var count = 0
             for notice in notices {
                 let id = try await NotificationRepository.plan(
-                    notice, mailDomain: mailDomain, receivedAt: envelope.receivedAt, in: transaction)
+                    notice, mailDomain: mailDomain, following: envelope, in: transaction)
                 guard let id else { continue }
                 count += 1
                 let message = Envelope(
@@ -57,7 +58,8 @@ package struct NotificationHandler: EffectHandler {
                     type: .sendNotification, correlationID: envelope.correlationID, causationID: envelope.id,
                     timestamp: context.now(), receivedAt: envelope.receivedAt, traceParent: envelope.traceParent,
                     body: try WireJSON.encode(SendNotification(notification: id)))
-                try await Outbox.insert(OutgoingMessage(exchange: .commands, envelope: message), in: transaction)
+                try await Outbox.insert(
+                    OutgoingMessage(exchange: .commands, envelope: message.sent(by: .current)), in: transaction)
             }
             return count
         }

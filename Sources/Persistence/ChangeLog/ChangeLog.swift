@@ -2,6 +2,7 @@ package import Domain
 package import Foundation
 import Messaging
 package import Postgres
+import Traces
 
 /// One line of the change log: who changed what, from what to what, why, and on whose word.
 package struct ChangeLogEntry: Sendable {
@@ -39,10 +40,13 @@ package struct ChangeLogEntry: Sendable {
     package var reason: String?
     /// The API request or the message that asked for the change.
     package var requestID: String?
+    /// Common to everything that one outside event has led to.
+    package var correlationID: String?
 
     package init(
         at: Date, subject: Subject, change: ChangeType, before: JSONText? = nil, after: JSONText? = nil,
-        actor: String, source: ChangeSource, reason: String? = nil, requestID: String? = nil
+        actor: String, source: ChangeSource, reason: String? = nil, requestID: String? = nil,
+        correlationID: String? = nil
     ) {
         self.at = at
         self.subject = subject
@@ -53,6 +57,7 @@ package struct ChangeLogEntry: Sendable {
         self.source = source
         self.reason = reason
         self.requestID = requestID
+        self.correlationID = correlationID
     }
 
     /// A value as it goes into `before` and `after`, in the form of all our JSON.
@@ -74,10 +79,12 @@ package enum ChangeLog {
     package static func insertion(of entry: ChangeLogEntry) -> SQL {
         """
         insert into change_log
-            (at, subject_kind, subject_id, change_type, before, after, actor, source, reason, request_id)
+            (at, subject_kind, subject_id, change_type, before, after, actor, source, reason, request_id, correlation_id,
+             trace_id)
         values
             (\(entry.at), \(entry.subject.kind), \(entry.subject.id), \(entry.change.rawValue), \(entry.before),
-             \(entry.after), \(entry.actor), \(entry.source.rawValue), \(entry.reason), \(entry.requestID))
+             \(entry.after), \(entry.actor), \(entry.source.rawValue), \(entry.reason), \(entry.requestID),
+             \(entry.correlationID), \(TraceContext.current?.traceID.description))
         """
     }
 }

@@ -1,17 +1,20 @@
 package import Domain
 package import Foundation
-import Messaging
+package import Messaging
 package import Postgres
+import Traces
 
 /// The table of notifications: what is planned, on its way, sent, or failed.
 package enum NotificationRepository {
     /// Plans a notification.
     ///
-    /// - Parameter mailDomain: the right side of the Message-ID.
+    /// - Parameters:
+    ///   - mailDomain: the right side of the Message-ID.
+    ///   - event: what the notice tells of.
     /// - Returns: its id; nil if the same person has been planned to be told of the same occasion before.
     /// - Throws: `PostgresError`.
     package static func plan(
-        _ notification: PlannedNotification, mailDomain: String, receivedAt: Date, in transaction: Transaction
+        _ notification: PlannedNotification, mailDomain: String, following event: Envelope, in transaction: Transaction
     ) async throws -> NotificationID? {
         // From the occasion and the recipient, so that a repeated plan has the same Message-ID.
         let id = NotificationID(digest: MessageID.digest([notification.occasion, notification.recipient]))
@@ -19,11 +22,13 @@ package enum NotificationRepository {
         let rows = try await transaction.query(
             """
             insert into notifications
-                (id, occasion, recipient, template, subject_kind, subject_id, sequence, mail_id, data, received_at)
+                (id, occasion, recipient, template, subject_kind, subject_id, sequence, mail_id, data, received_at,
+                 correlation_id, message_id, trace_id)
             values
                 (\(id.rawValue), \(notification.occasion), \(notification.recipient), \(notification.template),
                  \(notification.subjectKind.rawValue), \(notification.subjectID), \(notification.sequence),
-                 \("\(id.rawValue.lowercased())@\(mailDomain)"), \(data), \(receivedAt))
+                 \("\(id.rawValue.lowercased())@\(mailDomain)"), \(data), \(event.receivedAt), \(event.correlationID), \(event.id),
+                 \((TraceContext.current ?? event.trace)?.traceID.description))
             on conflict do nothing returning id
             """)
         return rows.isEmpty ? nil : id

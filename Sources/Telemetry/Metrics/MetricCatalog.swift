@@ -9,6 +9,9 @@ package enum MetricCatalog {
             "worker.critical_time", .histogram, .seconds, buckets: MetricDescriptor.journeyBuckets,
             "Time from the outside event's arrival to the end of a job that it caused."),
         MetricDescriptor(
+            "worker.retries", .counter, "Failed attempts that go to a retry tier, by queue, tier and code."),
+        MetricDescriptor("worker.dead_letters", .counter, "Messages given up, by queue, reason and code."),
+        MetricDescriptor(
             "worker.batch.size", .histogram, buckets: MetricDescriptor.sizeBuckets, "Deliveries in one transaction."),
         MetricDescriptor("worker.batch.fallbacks", .counter, "Batches that were taken apart and run one by one."),
         MetricDescriptor(
@@ -39,9 +42,15 @@ package enum MetricCatalog {
         MetricDescriptor("amqp.reconnects", .counter, "Connections to the broker that were established again."),
         MetricDescriptor("amqp.consumers.cancelled", .counter, "Subscriptions that the broker ended."),
         MetricDescriptor("db.pool.waiting", .gauge, "Tasks that wait for a database connection."),
+        MetricDescriptor(
+            "db.pool.wait", .histogram, .seconds, "Time until a connection was there, of those who had to wait for it."),
         MetricDescriptor("db.pool.timeouts", .counter, "Waits for a database connection that were given up."),
         MetricDescriptor("db.connect.failures", .counter, "Attempts to connect to the database that failed."),
         MetricDescriptor("notifications.sent", .counter, "Notifications handed to the server, by template."),
+        MetricDescriptor(
+            "notifications.critical_time", .histogram, .seconds, buckets: MetricDescriptor.journeyBuckets,
+            "Time from the outside event's arrival until the mail server had the mail that tells of it."),
+        MetricDescriptor("smtp.send.duration", .histogram, .seconds, "Time to hand one mail over, by outcome."),
         MetricDescriptor(
             "notifications.ambiguous", .counter, "Sends cut off while nobody could know the outcome."),
         MetricDescriptor(
@@ -59,6 +68,8 @@ package enum MetricCatalog {
 
     static let own: [MetricDescriptor] = [
         MetricDescriptor(
-            "telemetry.series.dropped", .counter, "Series refused because a metric has too many or changed its kind.")
+            "telemetry.series.dropped", .counter, "Series refused because a metric has too many or changed its kind."),
+        MetricDescriptor("telemetry.spans.exported", .counter, "Spans that the collector took."),
+        MetricDescriptor("telemetry.spans.dropped", .counter, "Spans that were given up, by reason."),
     ]
 }

@@ -6,6 +6,7 @@ import Metrics
 import Persistence
 package import Postgres
 import ServiceLifecycle
+import Traces
 
 /// Publishes what the outbox holds, and forgets each message once the broker has confirmed it.
 ///
@@ -111,22 +112,18 @@ package final class OutboxRelay: Service, Sendable {
     private func publish(_ messages: [StoredMessage]) async -> [(Int, PublishError?)] {
         await withTaskGroup(of: (Int, PublishError?).self) { group in
             for message in messages {
-                group.addTask { [publisher] in
+                group.addTask { [publisher, logger] in
                     do throws(PublishError) {
-                        try await publisher.publish(message.publication)
+                        try await publisher.relay(message, from: "outbox")
                         return (message.id, nil)
                     } catch {
+                        logger.logRelayFailure(error, of: "outbox", message)
                         return (message.id, error)
                     }
                 }
             }
             var results: [(Int, PublishError?)] = []
-            for await result in group {
-                if let error = result.1 {
-                    logger.logRelayFailure(error, of: "outbox", row: result.0)
-                }
-                results.append(result)
-            }
+            for await result in group { results.append(result) }
             return results
         }
     }
@@ -138,16 +135,35 @@ package final class OutboxRelay: Service, Sendable {
     }
 }
 
-extension StoredMessage {
-    /// Ready for a publisher: persistent and mandatory.
-    var publication: Publication {
-        Publication(exchange: exchange, routingKey: routingKey, properties: envelope.properties, body: envelope.body)
+extension Publisher {
+    /// Publishes a stored message, persistent and mandatory, within a span of the trace that stored it.
+    ///
+    /// - Returns: once the broker has confirmed it.
+    func relay(_ message: StoredMessage, from store: String) async throws(PublishError) {
+        let envelope = message.envelope
+        let span = Span.begin(
+            "relay \(message.exchange)", .producer, parent: envelope.trace,
+            [
+                "messaging.system": "rabbitmq", "messaging.operation.type": "send", "neff.store": .text(store),
+                "messaging.destination.name": .text(message.exchange),
+                "messaging.rabbitmq.destination.routing_key": .text(message.routingKey),
+            ].merging(envelope.spanAttributes) { _, new in new })
+        do throws(PublishError) {
+            try await publish(
+                Publication(
+                    exchange: message.exchange, routingKey: message.routingKey,
+                    properties: envelope.sent(by: span.context).properties, body: envelope.body))
+            span.end()
+        } catch {
+            span.end(failure: "\(error)")
+            throw error
+        }
     }
 }
 
 extension Logger {
     /// Counts and logs a publish that was not confirmed; what an operator must mend is an error.
-    func logRelayFailure(_ error: PublishError, of store: String, row: Int) {
+    func logRelayFailure(_ error: PublishError, of store: String, _ message: StoredMessage) {
         let kind: String
         var level = Logger.Level.info
         switch error.kind {
@@ -163,7 +179,10 @@ extension Logger {
         let hint = level == .error ? "; see that `neff topology verify` passes" : ""
         log(
             level: level, "a stored message was not confirmed",
-            metadata: ["store": "\(store)", "row": "\(row)", LogKey.errorDetail: "\(error)\(hint)"])
+            metadata: [
+                "store": "\(store)", "row": "\(message.id)", LogKey.messageID: "\(message.envelope.id)",
+                LogKey.correlationID: "\(message.envelope.correlationID)", LogKey.errorDetail: "\(error)\(hint)",
+            ])
     }
 }
 

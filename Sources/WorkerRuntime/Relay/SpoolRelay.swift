@@ -94,10 +94,10 @@ package final class SpoolRelay: Service, Sendable {
             var confirmed: [Int] = []
             for message in messages {
                 do throws(PublishError) {
-                    try await publisher.publish(message.publication)
+                    try await publisher.relay(message, from: "spool")
                     confirmed.append(message.id)
                 } catch {
-                    logger.logRelayFailure(error, of: "spool", row: message.id)
+                    logger.logRelayFailure(error, of: "spool", message)
                     break
                 }
             }

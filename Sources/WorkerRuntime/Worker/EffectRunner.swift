@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import Postgres
+import Traces
 
 /// Runs effect handlers, one message at a time; transactions and inbox are the handler's own affair.
 struct EffectRunner: JobRunner {
@@ -26,7 +27,9 @@ struct EffectRunner: JobRunner {
             if Task.isCancelled { return .interrupted }
             do {
                 let outcome = try await withTimeLimit(configuration.handlerTimeout) {
-                    try await handler.handle(job.envelope, in: context)
+                    try await TraceContext.$current.withValue(job.span.context) {
+                        try await handler.handle(job.envelope, in: context)
+                    }
                 }
                 return .finished(outcome)
             } catch let exceeded as TimeLimitExceeded {

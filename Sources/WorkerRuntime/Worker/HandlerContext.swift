@@ -3,6 +3,7 @@ package import Logging
 package import Messaging
 import Persistence
 package import Postgres
+import Traces
 
 /// What a `MessageHandler` works with; valid until it returns.
 package struct HandlerContext: Sendable {
@@ -34,6 +35,8 @@ package struct HandlerContext: Sendable {
     /// - Parameter availableAt: nil sends it right after the commit; later makes it a scheduled message.
     /// - Throws: `PostgresError`.
     package func publish(_ message: OutgoingMessage, availableAt: Date? = nil) async throws {
+        var message = message
+        message.envelope = message.envelope.sent(by: .current)
         try await Outbox.insert(message, availableAt: availableAt, in: transaction)
         onPublish()
     }

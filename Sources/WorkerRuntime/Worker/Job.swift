@@ -2,12 +2,23 @@ package import AMQP
 import Foundation
 import Logging
 import Messaging
+import Traces
 
 /// A delivery in the hand of the worker.
 struct Job: Sendable {
     let delivery: Delivery
     let envelope: Envelope
     let takenAt: ContinuousClock.Instant
+    /// From the taking to the settlement.
+    let span: Span
+
+    init(delivery: Delivery, envelope: Envelope, takenAt: ContinuousClock.Instant) {
+        self.delivery = delivery
+        self.envelope = envelope
+        self.takenAt = takenAt
+        span = Span.begin(
+            "process \(delivery.queue)", .consumer, parent: envelope.trace, envelope.spanAttributes(of: delivery))
+    }
 
     var history: DeliveryHistory { DeliveryHistory(delivery) }
 }

@@ -5,6 +5,7 @@ import Metrics
 import Persistence
 import Postgres
 import Synchronization
+import Traces
 
 /// Runs message handlers: inbox row, effect and outbox rows in one transaction, several messages in one if they are there.
 ///
@@ -54,6 +55,7 @@ struct MessageRunner: JobRunner {
         while true {
             var hasBegun = false
             let mark = PublishMark()
+            let spans = TransactionSpans(jobs)
             do {
                 let results = try await settings.pool.withTransaction { transaction in
                     hasBegun = true
@@ -61,10 +63,12 @@ struct MessageRunner: JobRunner {
                     for job in jobs { results.append(try await runPart(job, in: transaction, mark)) }
                     return results
                 }
+                spans.end()
                 mark.relay(settings.relayOutbox)
                 return results
             } catch {
                 let cause = FailureCause(error)
+                spans.end(failure: "rolled back: \(cause)")
                 if Task.isCancelled { return jobs.map { _ in .interrupted } }
                 guard cause == .databaseAway, !hasBegun else { return nil }
                 _ = restarts.result(of: cause, hasBegun: false, isCancelled: false)
@@ -98,18 +102,23 @@ struct MessageRunner: JobRunner {
             if Task.isCancelled { return .interrupted }
             var hasBegun = false
             let mark = PublishMark()
+            let spans = TransactionSpans([job])
             do {
                 let result = try await settings.pool.withTransaction { transaction in
                     hasBegun = true
                     return try await handle(job, in: transaction, mark)
                 }
+                spans.end()
                 mark.relay(settings.relayOutbox)
                 return result
             } catch let undone as Undone {
+                spans.end(failure: "rolled back by the handler")
                 return .finished(undone.outcome)
             } catch let exceeded as TimeLimitExceeded {
+                spans.end(failure: "rolled back at the time limit")
                 return Task.isCancelled ? .interrupted : .timedOut(exceeded.limit)
             } catch {
+                spans.end(failure: "rolled back: \(FailureCause(error))")
                 let end = restarts.result(
                     of: FailureCause(error), hasBegun: hasBegun, isCancelled: Task.isCancelled)
                 if let end { return end }
@@ -130,7 +139,9 @@ struct MessageRunner: JobRunner {
             let isNew = try await Inbox.insert(
                 consumer: configuration.role, messageID: job.envelope.id, in: transaction)
             guard isNew else { return .duplicate }
-            let outcome = try await handler.handle(job.envelope, in: context)
+            let outcome = try await TraceContext.$current.withValue(job.span.context) {
+                try await handler.handle(job.envelope, in: context)
+            }
             switch outcome {
             case .done, .ignored: return .finished(outcome)
             case .retry, .deadLetter, .release: throw Undone(outcome: outcome)

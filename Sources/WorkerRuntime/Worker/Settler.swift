@@ -81,6 +81,7 @@ struct Settler: Sendable {
                     metadata: [
                         LogKey.queue: "\(publication.routingKey)", LogKey.errorDetail: "\(error)",
                         LogKey.messageID: "\(publication.properties.messageID ?? "")",
+                        LogKey.correlationID: "\(publication.properties.correlationID ?? "")",
                     ])
                 try? await Task.sleep(for: backoff.delay(failures))
                 if Task.isCancelled {

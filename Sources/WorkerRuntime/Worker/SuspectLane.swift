@@ -66,7 +66,10 @@ final class SuspectLane: Sendable {
         if crashes > 0 {
             logger.warning(
                 "a message is tried alone again after a crash",
-                metadata: [LogKey.messageID: "\(job.envelope.id)", LogKey.count: "\(crashes)"])
+                metadata: [
+                    LogKey.messageID: "\(job.envelope.id)", LogKey.correlationID: "\(job.envelope.correlationID)",
+                    LogKey.count: "\(crashes)",
+                ])
         }
         await work(crashes >= policy.maxSoloCrashes ? .poison(crashes: crashes) : nil)
         // A note that stays by mistake makes the message look worse than it is, should it ever be a suspect again.

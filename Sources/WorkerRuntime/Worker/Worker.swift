@@ -192,6 +192,7 @@ package final class Worker: Service, Sendable {
             policy: configuration.retryPolicy(for: job.delivery.queue), isShuttingDown: isStopping.isSet)
         let isDone = await settler.apply(settlement, to: job)
         record(job, result, isDone ? settlement : .release)
+        job.ended(isDone ? settlement : .release)
     }
 
     private func settleUndecodable(
@@ -200,7 +201,11 @@ package final class Worker: Service, Sendable {
         let isDone = await settler.deadLetterUndecodable(delivery, failure)
         logger.warning(
             "a delivery cannot be read",
-            metadata: [LogKey.queue: "\(delivery.queue)", LogKey.errorDetail: "\(failure.detail)"])
+            metadata: [
+                LogKey.queue: "\(delivery.queue)", LogKey.errorDetail: "\(failure.detail)",
+                LogKey.messageID: "\(delivery.properties.messageID ?? "")",
+                LogKey.correlationID: "\(delivery.properties.correlationID ?? "")",
+            ])
         count(delivery.queue, isDone ? "undecodable" : "released", since: takenAt)
         inHand.settle(isDone ? .deadLettered : .released)
     }
