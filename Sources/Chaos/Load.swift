@@ -79,7 +79,7 @@ package struct Load: Sendable {
                     for _ in 0..<copies { group.addTask { await deliver(delivery, story: number) } }
                 }
             case .createJob(let start, let copies):
-                let body: JSONValue = [
+                let body: Sandbox.JSONValue = [
                     "customer": ["name": .string("Customer \(number)"), "email": .string(script.story.email)],
                     "site": ["address": "6575 West Pike, Zanesville, OH 43701", "time_zone": "America/New_York"],
                     "service": "patching", "starts_at": .string(Instant.text(start)),
@@ -122,7 +122,7 @@ package struct Load: Sendable {
     }
 
     /// The operation's id, if the write was accepted.
-    private func write(_ path: String, _ key: String, _ body: JSONValue, story: Int) async -> String? {
+    private func write(_ path: String, _ key: String, _ body: Sandbox.JSONValue, story: Int) async -> String? {
         let key = "\(key)-\(site.mailDomain)"
         let bytes = (try? JSONEncoder().encode(body)).map(Array.init) ?? []
         let answer = await send(

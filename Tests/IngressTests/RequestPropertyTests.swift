@@ -1,6 +1,7 @@
 import Calendly
 import Domain
 import Foundation
+import Messaging
 import NIOCore
 import Persistence
 import TestSupport

@@ -93,6 +93,14 @@ private struct BalanceReport: Encodable {
         let name: String
         let ready: Int
         let inFlight: Int
+
+        /// - Throws: while the broker has not counted the queue; a guess would look like a loss.
+        init(_ depth: QueueDepth) throws {
+            guard let ready = depth.ready, let inFlight = depth.unacknowledged else {
+                throw Failure(.unavailable, "the broker has not counted \(depth.name) yet; try again in five seconds")
+            }
+            (name, self.ready, self.inFlight) = (depth.name, ready, inFlight)
+        }
     }
 
     /// More names than these help nobody; the count is complete.
@@ -111,10 +119,11 @@ private struct BalanceReport: Encodable {
         let consumers: @Sendable (String, String) -> [String] = { routes.consumers($0, $1) }
         let before = try await LedgerBalance.look(since: since, consumers: consumers, on: pool)
         let queues = try await QueueDepth.all(management: management, virtualHost: try Broker.virtualHost())
+            .map(QueueCount.init)
         let after = try await LedgerBalance.look(since: since, consumers: consumers, on: pool)
         var inBroker: [String: Int] = [:]
         for queue in queues {
-            inBroker[LedgerRoutes.consumer(ofQueue: queue.name), default: 0] += queue.ready + queue.unacknowledged
+            inBroker[LedgerRoutes.consumer(ofQueue: queue.name), default: 0] += queue.ready + queue.inFlight
         }
         let verdicts = LedgerBalance.verdicts(before: before, inBroker: inBroker, after: after)
         return BalanceReport(
@@ -130,9 +139,7 @@ private struct BalanceReport: Encodable {
                         Suspect(messageId: $0.messageID, routingKey: $0.routingKey, acceptedAt: $0.acceptedAt)
                     })
             },
-            queues: queues.filter { $0.ready + $0.unacknowledged > 0 }.map {
-                QueueCount(name: $0.name, ready: $0.ready, inFlight: $0.unacknowledged)
-            })
+            queues: queues.filter { $0.ready + $0.inFlight > 0 })
     }
 
     func print() {
