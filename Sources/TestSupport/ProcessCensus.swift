@@ -39,19 +39,20 @@ package struct ProcessCensus: Sendable {
     /// What there is more of than before, once it has had time to end: threads and sockets go a moment after the last
     /// reference to their owner.
     ///
-    /// Threads with the process's own name are left out up to `unnamed`: those are the pool's of Swift, which grows as it
-    /// likes, up to the number of processors and a few.
+    /// Threads with the process's own name, and the descriptors of timers, are left out up to `unnamed`: those are of
+    /// Swift's pool and its sleeping tasks, which grow as they like, up to a few. Ours have names, and wait in `poll`.
     /// - Parameter limit: how long to wait for nothing being left.
     package static func excess(
         over before: ProcessCensus, within limit: Duration = .seconds(20), unnamed: Int = 8
     ) async throws -> [String: Int] {
         let own = try String(contentsOfFile: "/proc/self/comm", encoding: .utf8).dropLast()
+        let pooled = ["thread \(own)", "descriptor anon_inode:[timerfd]"]
         let end = ContinuousClock.now + limit
         while true {
             let counts = try ProcessCensus().counts
             let excess = counts.compactMap { kind, count -> (String, Int)? in
                 let more = count - before.counts[kind, default: 0]
-                return more > (kind == "thread \(own)" ? unnamed : 0) ? (kind, more) : nil
+                return more > (pooled.contains(kind) ? unnamed : 0) ? (kind, more) : nil
             }
             if excess.isEmpty || ContinuousClock.now > end { return Dictionary(uniqueKeysWithValues: excess) }
             try await Task.sleep(for: .milliseconds(20))

@@ -103,8 +103,7 @@ import Testing
                 let stored = payload.canonicalText
                 let back = try JSONDecoder().decode(InviteePayload.self, from: Data(stored.utf8))
                 guard back == payload, back.canonicalText == stored else { return "stored as \(stored): \(text)" }
-                guard case .notJSON = Self.summaryError(body) else { return nil }
-                return Self.isKnownToBeTakenByFoundation(body) ? nil : "decoded but no JSON: \(text)"
+                return nil
             } catch let error as WebhookDecodingError {
                 return error.description.contains("Zq") ? "quoted in \(error): \(text)" : nil
             }
@@ -139,6 +138,8 @@ import Testing
                 as: UTF8.self)
             guard let instant = Timestamp(text) else { return nil }
             guard Timestamp(instant.text) == instant else { return "\(text) became \(instant.text)" }
+            // Before that, Foundation counts days by Julius Caesar.
+            guard instant.text > "1583" else { return nil }
             guard
                 let date = try? Date(instant.text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
             else { return "\(instant.text) is no ISO 8601" }

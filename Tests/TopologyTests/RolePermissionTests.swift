@@ -30,7 +30,7 @@ import Topology
         Rights(role: "sync", write: work, read: ["sync"]),
         Rights(role: "scheduling", write: work, read: ["scheduling", "scheduling.urgent"]),
         Rights(role: "notification", write: work, read: ["notification", "notification.urgent", "notification.mail"]),
-        Rights(role: "deadletters", write: [""], read: letters),
+        Rights(role: "deadletters", write: ["", "inbound", "commands", "events"], read: letters),
         Rights(role: "operator", write: ["", "commands", "retry", "dead"], read: letters.union(["canary"])),
         Rights(role: "monitoring"),
     ]

@@ -1,4 +1,3 @@
-import Foundation
 import TestSupport
 import Testing
 import Transport
@@ -65,41 +64,5 @@ import Transport
         let notes = try server.stop()
         #expect(notes.count { $0 == "goaway" } == 1)
         #expect(notes.count { $0 == "request" } == answered + 1)
-    }
-
-    /// A server of others, with bodies far larger than the windows of the streams and of the connection.
-    @Test func largeBodiesShareTheConnectionsWindow() async throws {
-        let certificates = try Self.certificates.get()
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("http2-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let body = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 4) }
-        try Data(body).write(to: folder.appendingPathComponent("large"))
-        let port = try ScriptedServer.closedPort()
-        let server = Process()
-        server.executableURL = URL(fileURLWithPath: "/usr/sbin/nghttpd")
-        let path = certificates.folder.appendingPathComponent("good").path
-        server.arguments = [
-            "--address=127.0.0.1", "--max-concurrent-streams=16", "--htdocs=\(folder.path)", "\(port)", "\(path).key",
-            "\(path).pem",
-        ]
-        try server.run()
-        defer { server.terminate() }
-
-        let client = HTTPClient(name: "http2-test", maxConnectionsPerHost: 1)
-        let request = HTTPRequest(url: "https://127.0.0.1:\(port)/large", caFile: certificates.ca)
-        // It says nothing once it listens.
-        while await failure(client, request)?.code == .connect { try await Task.sleep(for: .milliseconds(10)) }
-        try await withThrowingTaskGroup(of: HTTPResponse.self) { group in
-            for _ in 0..<40 { group.addTask { try await client.send(request) } }
-            for try await response in group {
-                #expect(response.status == 200 && response.httpVersion == .http2)
-                // Not in the expectation, which would print them.
-                let isSame = response.body == body
-                #expect(isSame)
-            }
-        }
-        #expect(await client.openConnections == 1)
-        await client.close()
     }
 }
