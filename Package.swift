@@ -209,6 +209,9 @@ let package = Package(
                 "WorkerRuntime", log, metrics,
             ], swiftSettings: strict),
         .testTarget(
+            name: "ChaosTests",
+            dependencies: ["Chaos", "Postgres", "Sandbox", "TestSupport", log], swiftSettings: strict),
+        .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 "AMQP", "Domain", "Messaging", "Persistence", "Postgres", "Sandbox", "TestSupport", "Topology",

@@ -12,7 +12,7 @@ package struct Stage: Sendable {
     /// When the load is over and nothing more can be expected of it.
     var endsAt = ContinuousClock.now
     /// Says what a fault did where the schedule could not know it.
-    let say: @Sendable (String) -> Void
+    var say: @Sendable (String) -> Void
 
     var servers: Servers { site.servers }
 }

@@ -27,6 +27,8 @@ package final class Site: Sendable {
     /// Logs, send journals, and the record.
     package let folder: URL
 
+    /// Mails of earlier runs on the same servers; one with the same seed has the same people in it.
+    private let earlierMails: Int
     private let executable: String
     private let environment: [String: String]
     /// The database of this installation.
@@ -61,6 +63,7 @@ package final class Site: Sendable {
         stepsClocks: Bool = false
     ) async throws {
         self.servers = servers
+        earlierMails = try Sandbox.Mailbox(path: servers.mailbox).read().count
         clockLibrary = try stepsClocks ? Self.findClockLibrary() : nil
         self.executable = executable
         self.folder = folder
@@ -314,7 +317,7 @@ package final class Site: Sendable {
 
     /// The mail of this installation that the mail server has accepted.
     package func mails() throws -> [Sandbox.Mailbox.Mail] {
-        try Sandbox.Mailbox(path: servers.mailbox).read().filter { mail in
+        try Sandbox.Mailbox(path: servers.mailbox).read().dropFirst(earlierMails).filter { mail in
             mail.recipients.contains { $0.hasSuffix("@" + mailDomain) || $0.hasSuffix("." + mailDomain) }
         }
     }
