@@ -255,7 +255,10 @@ package struct Audit: Sendable {
             """
             select s.kind, s.id, s.needed, count(a.id) as found
             from (
-                select 'consultation' as kind, id, (assignment = 'assigned')::int as needed from consultations
+                select 'appointment' as kind, p.id, coalesce(bool_or(c.assignment = 'assigned'), false)::int as needed
+                from appointments p left join consultations c on c.appointment = p.id group by p.id
+                union all select 'consultation', id, 1 from consultations
+                    where assignment = 'assigned' and appointment is null
                 union all select 'job', id, (state = 'scheduled')::int from jobs
             ) s left join allocations a on a.subject_kind = s.kind and a.subject_id = s.id and a.active
             group by 1, 2, 3 having count(a.id) <> s.needed

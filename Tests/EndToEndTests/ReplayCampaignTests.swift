@@ -12,7 +12,7 @@ import Testing
 import WorkerRuntime
 
 /// Replay campaigns of the built program, whose owners are killed, over real dead-letter queues.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct ReplayCampaignTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ReplayCampaignTests {
     /// Canary, ramp, owners that are killed, a pause, a recall, an automatic abort, and in the end every effect once.
     ///
     /// `END_TO_END_LETTERS` makes it as large as wanted.
@@ -20,7 +20,7 @@ import WorkerRuntime
         let count = ProcessInfo.processInfo.environment["END_TO_END_LETTERS"].flatMap { Int($0) } ?? 400
         try await Installation.with { neff in
             let ids = (0..<count).map { "letter-\(1_000_000 + $0)" }
-            let office = try await Office(neff)
+            let office = try await Office(neff, letters: count)
             try await neff.start("owner-1", "worker", "dead-letters")
             try await office.bury(ids)
             #expect(
@@ -54,6 +54,7 @@ import WorkerRuntime
                 let recalled = try await office.json(ReplayStanding.self, "campaigns", "recall", first, "--json")
                 let atRecall = try await office.effects()
                 #expect(recalled.letters.done == atRecall.count && recalled.letters.inFlight == 0)
+                office.pace.withLock { $0 = .milliseconds(2) }
                 print("recall of \(count): \(recalled.letters)")
                 try await office.drained()
                 #expect(try await office.effects() == atRecall)
@@ -111,9 +112,12 @@ import WorkerRuntime
         let neff: Installation
         let broker: AMQPConfiguration
         let isBroken = Mutex(false)
+        /// How long each effect takes: long enough that a campaign is seen half done, however fast the machine is.
+        let pace: Mutex<Duration>
 
-        init(_ neff: Installation) async throws {
+        init(_ neff: Installation, letters: Int) async throws {
             self.neff = neff
+            pace = Mutex(.milliseconds(max(2, 12_000 / letters)))
             var broker = try AMQPConfiguration(
                 url: BrokerManagement.environment("AMQP_URL"), connectionName: "replay-test")
             broker.virtualHost = neff.virtualHost
@@ -137,9 +141,11 @@ import WorkerRuntime
             let group = ServiceGroup(
                 configuration: ServiceGroupConfiguration(services: [publisher, consumer, worker], logger: .silent))
             let run = Task { try await group.run() }
-            try await body()
+            let outcome: Result<Void, any Error>
+            do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
             await group.triggerGracefulShutdown()
             try await run.value
+            try outcome.get()
         }
 
         private struct Counting: MessageHandler {
@@ -148,8 +154,7 @@ import WorkerRuntime
             func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
                 if office.isBroken.withLock({ $0 }) { return .deadLetter(code: "broken", detail: "on purpose") }
                 _ = try await context.transaction.query("insert into effects (message_id) values (\(envelope.id))")
-                // Slow enough for letters to be on the way when something happens.
-                try await Task.sleep(for: .milliseconds(2))
+                try await Task.sleep(for: office.pace.withLock { $0 })
                 return .done
             }
         }
@@ -218,7 +223,14 @@ import WorkerRuntime
         }
 
         func wait(for id: String, _ condition: (ReplayStanding) -> Bool) async throws {
-            while !condition(try await campaign(id)) { try await Task.sleep(for: .milliseconds(20)) }
+            let deadline = ContinuousClock.now + .seconds(300)
+            while true {
+                let standing = try await campaign(id)
+                if condition(standing) { return }
+                try #require(standing.settledAt == nil, "the campaign is over: \(standing)")
+                try #require(ContinuousClock.now < deadline, "the campaign does not get on: \(standing)")
+                try await Task.sleep(for: .milliseconds(20))
+            }
         }
 
         /// Replays everything dead of `sync`, and gives the campaign's id.

@@ -15,7 +15,7 @@ import Transport
             #expect(try await deployment.plan().changes == [])
             let verification = try await deployment.verify()
             #expect(verification.findings == [], "\(verification)")
-            #expect(verification.description.hasPrefix("ok: 58 queues"), "\(verification)")
+            #expect(verification.description.hasPrefix("ok: 70 queues"), "\(verification)")
         }
     }
 

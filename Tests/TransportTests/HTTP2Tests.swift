@@ -51,9 +51,10 @@ import Transport
         let certificates = try Self.certificates.get()
         let server = try TLSServer(certificates, certificate: "good", protocol: "h2+goaway:3")
         let client = HTTPClient(name: "http2-test")
+        // libcurl 7.88 does not end streams that a GOAWAY leaves out; only the request's own time limit does.
         let request = HTTPRequest(
             method: method, url: "https://127.0.0.1:\(server.port)/", body: method == "POST" ? [1] : nil,
-            caFile: certificates.ca)
+            timeout: .seconds(5), caFile: certificates.ca)
         let (answered, failures) = await Self.send(8, request, by: client)
         #expect(answered + failures.count == 8 && answered >= 3)
         #expect(failures.isEmpty || method == "POST")
