@@ -29,9 +29,9 @@ package final class RunningProcess: Sendable {
         process.standardError = try Self.appending(to: errors)
         try process.run()
         pid = process.processIdentifier
-        // A thread of its own, because waiting blocks; it ends with the child.
+        // A thread of its own, because waiting blocks; it ends with the child. `waitUntilExit` would keep a core busy there.
         let thread = Thread { [self] in
-            process.waitUntilExit()
+            while process.isRunning { Thread.sleep(forTimeInterval: 0.02) }
             // By convention of shells, a death by signal is 128 and the signal.
             ended(process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus)
         }
