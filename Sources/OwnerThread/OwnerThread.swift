@@ -59,6 +59,7 @@ package final class OwnerThread: SerialExecutor {
     /// - Parameter name: shown by `ps -L` and debuggers; the kernel keeps the first 15 bytes.
     package init(name: String) {
         self.name = String(name.prefix(15))
+        _ = LibraryExit.isQuiet
         wakeUp = clinux_eventfd()
         precondition(wakeUp >= 0, "no descriptor left for a thread's wake-up")
     }

@@ -131,3 +131,24 @@ private actor Resident {
         #expect(after <= before + 20)
     }
 }
+
+/// A process ends while threads that used OpenSSL still do: nothing is taken from under them.
+@Suite(.timeLimit(.minutes(1))) struct LibraryExitTests {
+    private typealias Initialise = @convention(c) (UInt64, UnsafeRawPointer?) -> CInt
+    private typealias OnCleanup = @convention(c) (@convention(c) () -> Void) -> CInt
+
+    @Test func openSSLDoesNotCleanUpAtExit() async {
+        await #expect(processExitsWith: .exitCode(3)) {
+            let resident = Resident(on: OwnerThread(name: "test"))
+            await resident.visit()
+            // As the libraries do (2 loads the error texts): the first such call asks for a clean-up at exit.
+            let initialise = try #require(unsafe dlsym(nil, "OPENSSL_init_crypto"))
+            #expect(unsafe unsafeBitCast(initialise, to: Initialise.self)(2, nil) == 1)
+            // OpenSSL calls this handler when it cleans up, and only then.
+            let address = try #require(unsafe dlsym(nil, "OPENSSL_atexit"))
+            let onCleanup = unsafe unsafeBitCast(address, to: OnCleanup.self)
+            #expect(onCleanup { _exit(9) } == 1)
+            exit(3)
+        }
+    }
+}
