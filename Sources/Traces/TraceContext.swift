@@ -18,17 +18,15 @@ package struct TraceContext: Hashable, Sendable {
 
     /// Begins a trace of our own.
     package static func root(isSampled: Bool) -> TraceContext {
-        var generator = SystemRandomNumberGenerator()
-        return TraceContext(
-            traceID: TraceID(high: generator.nonZero(), low: generator.nonZero()),
-            spanID: generator.nonZero(),
+        TraceContext(
+            traceID: TraceID(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max)),
+            spanID: .random(in: 1 ... .max),
             isSampled: isSampled)
     }
 
     /// Another span of the same trace.
     package func child() -> TraceContext {
-        var generator = SystemRandomNumberGenerator()
-        return TraceContext(traceID: traceID, spanID: generator.nonZero(), isSampled: isSampled)
+        TraceContext(traceID: traceID, spanID: .random(in: 1 ... .max), isSampled: isSampled)
     }
 
     /// Reads the header `traceparent`.
@@ -87,8 +85,4 @@ extension UInt64 {
         }
         self = value
     }
-}
-
-extension RandomNumberGenerator {
-    fileprivate mutating func nonZero() -> UInt64 { next(upperBound: UInt64.max) + 1 }
 }

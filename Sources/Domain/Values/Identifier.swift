@@ -24,18 +24,11 @@ package struct Identifier<Entity: Identified>: RawRepresentable, Hashable, Senda
         self.rawValue = rawValue
     }
 
-    /// Makes a new identifier.
-    package init(at instant: Date, using generator: inout some RandomNumberGenerator) {
-        let random = (
-            UInt16.random(in: .min ... .max, using: &generator), UInt64.random(in: .min ... .max, using: &generator)
-        )
-        self.init(milliseconds: UInt64(max(0, instant.timeIntervalSince1970 * 1000)), random: random)
-    }
-
-    /// Makes a new identifier from the system's clock and random numbers.
+    /// Makes a new identifier from the time and the system's random numbers.
     package static func make(at instant: Date = Date()) -> Self {
-        var generator = SystemRandomNumberGenerator()
-        return Self(at: instant, using: &generator)
+        Self(
+            milliseconds: UInt64(max(0, instant.timeIntervalSince1970 * 1000)),
+            random: (.random(in: .min ... .max), .random(in: .min ... .max)))
     }
 
     /// Makes the identifier that belongs to these bytes, always the same one.
