@@ -131,3 +131,8 @@ package struct DeadLetter: Hashable, Sendable {
         try patch?.apply(toBody: body) ?? body
     }
 }
+
+extension JSONPatch {
+    /// The patch as the column keeps it.
+    var document: JSONText { JSONText(String(decoding: json.encoded(), as: UTF8.self)) }
+}
