@@ -119,6 +119,11 @@ package enum Keys {
         "NEFF_LETTER_RETENTION_DAYS", "Days for which resolved dead letters are kept; 0 keeps them for ever.",
         in: 0...3_650, default: 0)
 
+    package static let rehearsalDatabaseURL = SettingKey<String>.text(
+        "NEFF_REHEARSAL_DATABASE_URL",
+        "PostgreSQL with the rights of the workers, for what `dead-letters show` tries and undoes; DATABASE_URL if not set.",
+        format: "as DATABASE_URL", isSecret: true)
+
     // Mail
     package static let smtpURL = SettingKey<String>.text(
         "SMTP_URL", "The mail server. STARTTLS is required unless smtps is used.",
@@ -149,6 +154,7 @@ package enum Keys {
         concurrency.described(), prefetch.described(), batch.described(), handlerTimeout.described(),
         drainTimeout.described(), maxAttempts.described(), retryTiers.described(), siteTimeZone.described(),
         rescheduleWait.described(), alertLetters.described(), alertRetryAge.described(), letterRetention.described(),
+        rehearsalDatabaseURL.described(isOptional: true),
         smtpURL.described(), mailFrom.described(), mailReplyTo.described(isOptional: true),
         officePhone.described(), officeEmail.described(isOptional: true), ambiguousMail.described(),
         stateDirectory.described(),

@@ -19,7 +19,8 @@ import Testing
             """
             s(status, resolved_at, resolved_by, resolution_reason, patch, patched_at, patched_by, patch_reason, \
             campaign_id)
-            """, "", "", "", """
+            """, "", "", "",
+            """
             si(status, resolved_at, resolved_by, resolution_reason, normalised_error, fingerprint, campaign_id)d
             """, "siud",
         ],

@@ -137,7 +137,7 @@ import WorkerRuntime
                 filter.text = look.isMultiple(of: 2) ? "odd" : nil
                 #expect(try await DeadLetters.list(filter, limit: 100, on: rig.pool).letters.count == 100)
                 #expect(try await DeadLetters.find(first.id, on: rig.pool)?.id == first.id)
-                _ = try await rehearsal.verdict(on: first)
+                _ = await rehearsal.verdict(on: first, try await LetterFacts.read(for: first, on: rig.pool))
             }
             #expect(try await DeadLetters.ids(matching: DeadLetters.Filter(), on: rig.pool).count == 10_000)
             #expect(try await rig.ready("work.dead") == 20)

@@ -13,28 +13,25 @@ extension DeadLetters {
     ) async throws -> [LetterGroup] {
         try await pool.query(
             """
-            with counted as (
-                select g.*, (
-                    select count(*) from dead_letters l
-                    where l.fingerprint = g.fingerprint and l.resolved_at is null
-                ) as unresolved
-                from dead_letter_groups g
+            with unresolved as (
+                select fingerprint, count(*) as letters from dead_letters where resolved_at is null group by fingerprint
             ), chosen as (
-                select * from counted where \(includesResolved) or unresolved > 0
+                select g.*, coalesce(u.letters, 0) as unresolved
+                from dead_letter_groups g left join unresolved u on u.fingerprint = g.fingerprint
+                where \(includesResolved) or u.letters > 0
                 order by unresolved desc, last_seen desc limit \(min(max(limit, 1), 500))
+            ), recent as (
+                select fingerprint, 11 - floor(extract(epoch from \(now)::timestamptz - died_at) / 3600)::int as hour,
+                    count(*) as letters
+                from dead_letters
+                where died_at <= \(now) and died_at > \(now)::timestamptz - interval '12 hours'
+                group by fingerprint, hour
             )
             select chosen.*,
                 array(
-                    select coalesce(counts.letters, 0) from generate_series(11, 0, -1) as hour
-                    left join (
-                        select floor(extract(epoch from \(now)::timestamptz - l.died_at) / 3600) as age,
-                            count(*) as letters
-                        from dead_letters l
-                        where l.fingerprint = chosen.fingerprint and l.died_at <= \(now)
-                            and l.died_at > \(now)::timestamptz - interval '12 hours'
-                        group by age
-                    ) as counts on counts.age = hour
-                    order by hour desc
+                    select coalesce(recent.letters, 0) from generate_series(0, 11) as hours
+                    left join recent on recent.fingerprint = chosen.fingerprint and recent.hour = hours
+                    order by hours
                 ) as hourly,
                 (
                     select w.version from workers w

@@ -33,6 +33,7 @@ end
 $$;
 
 create index dead_letters_by_death on dead_letters (died_at);
+create index dead_letters_unresolved on dead_letters (fingerprint) where resolved_at is null;
 
 -- The journal counts letters in their groups, gives older letters their fingerprints, watches the conditions, and deletes
 -- what the retention no longer keeps; a trigger lets it delete resolved letters only.

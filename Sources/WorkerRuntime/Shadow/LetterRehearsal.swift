@@ -6,48 +6,48 @@ package import Postgres
 
 /// Says what a replay of a letter would do: from the facts if they decide it, and else from a shadow run of the handler.
 package struct LetterRehearsal: Sendable {
-    private let pool: PostgresPool
     private let shadow: ShadowRun
     /// The handlers by role, mail and other outside effects stubbed.
     private let handlers: [String: any MessageHandler]
 
+    /// - Parameter pool: of a log-in with the rights of the workers.
     package init(pool: PostgresPool, handlers: [String: any MessageHandler], timeLimit: Duration = .seconds(8)) {
-        self.pool = pool
         shadow = ShadowRun(pool: pool, timeLimit: timeLimit)
         self.handlers = handlers
     }
 
-    /// - Parameter runsSuspects: whether to run messages, too, that are known to kill the process that handles them.
-    /// - Throws: `PostgresError` while reading the facts.
+    /// - Parameters:
+    ///   - facts: what the database knows of the letter; `LetterFacts.read` gives them.
+    ///   - runsSuspects: whether to run messages, too, that are known to kill the process that handles them.
+    /// - Returns: `unknown` if nothing about the letter came out, such as for lack of rights.
     package func verdict(
-        on letter: DeadLetter, runsSuspects: Bool = false, now: Date = Date()
-    ) async throws -> (facts: LetterFacts, verdict: ReplayVerdict) {
-        let facts = try await LetterFacts.read(for: letter, now: now, on: pool)
-        if let verdict = facts.verdict { return (facts, verdict) }
+        on letter: DeadLetter, _ facts: LetterFacts, runsSuspects: Bool = false, now: Date = Date()
+    ) async -> ReplayVerdict {
+        if let verdict = facts.verdict { return verdict }
         let killers = [DeadLetterReason.poison.rawValue, "delivery_limit"]
         if killers.contains(letter.reason), !runsSuspects {
-            return (facts, .unknown("it may have killed workers, so it was not tried here"))
+            return .unknown("it may have killed workers, so it was not tried here")
         }
         let role = LetterFacts.role(ofQueue: letter.queue)
         guard letter.reason != "unrouted", let handler = handlers[role] else {
-            return (facts, .unknown("no worker of this program handles what is in \(letter.queue)"))
+            return .unknown("no worker of this program handles what is in \(letter.queue)")
         }
         let envelope: Envelope
         do {
             let (properties, body) = try letter.revived()
             envelope = try Envelope(properties: properties, body: body, now: now)
         } catch let error as JSONPatch.Failure {
-            return (facts, .newError("patch: \(error)"))
+            return .newError("patch: \(error)")
         } catch {
             let failure = Failure(code: "envelope", detail: "\(error)")
-            return (facts, compare(failure, with: letter))
+            return compare(failure, with: letter)
         }
         switch await shadow.run(envelope, role: role, handler: handler, now: now) {
-        case .succeeded: return (facts, .wouldSucceed("the present handler succeeded on it, and was undone"))
-        case .ignored(let reason): return (facts, .superseded("the present handler would ignore it: \(reason)"))
-        case .handledBefore: return (facts, .alreadyApplied("the inbox has its receipt"))
-        case .failed(let failure): return (facts, compare(failure, with: letter))
-        case .inconclusive(let reason): return (facts, .unknown(reason))
+        case .succeeded: return .wouldSucceed("the present handler succeeded on it, and was undone")
+        case .ignored(let reason): return .superseded("the present handler would ignore it: \(reason)")
+        case .handledBefore: return .alreadyApplied("the inbox has its receipt")
+        case .failed(let failure): return compare(failure, with: letter)
+        case .inconclusive(let reason): return .unknown(reason)
         }
     }
 

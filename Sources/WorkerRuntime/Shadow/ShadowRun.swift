@@ -96,7 +96,7 @@ package struct ShadowRun: Sendable {
     private static func ending(of error: any Error) -> Ending {
         switch (error as? PostgresError)?.sqlState?.rawValue {
         case "42501"?:
-            return .inconclusive("this database user may not do what the worker does; use the worker's or the owner's")
+            return .inconclusive("this database user lacks the rights of the worker; see NEFF_REHEARSAL_DATABASE_URL")
         case "55P03"?: return .inconclusive("a row that it needs is in use by a running worker; try again")
         default: break
         }

@@ -14,7 +14,8 @@ extension DeadLettersCommand {
             discussion: """
                 Personal data in the body is hidden unless --reveal is given, which is recorded in the operator log. To \
                 say what a replay would do, the present handler runs on the letter in a transaction that is undone; \
-                nothing is sent.
+                nothing is sent. That takes the rights of the workers: NEFF_REHEARSAL_DATABASE_URL names a log-in that has \
+                them.
                 """)
 
         @Argument(help: "The letter's id.") var id: String
@@ -27,7 +28,7 @@ extension DeadLettersCommand {
 
         func run() async throws {
             let id = try DeadLetterIdentifier.read(id)
-            let handlers = noRehearsal ? [:] : try RehearsalHandlers.make(try Settings.load())
+            let settings = try Settings.load()
             let (letter, facts, verdict) = try await Database.with("dead-letters") { pool in
                 guard let letter = try await DeadLetters.find(id, on: pool) else {
                     throw Failure(.data, "There is no dead letter \(id).")
@@ -38,9 +39,8 @@ extension DeadLettersCommand {
                             OperatorAct(actor: who.actor, kind: .revealLetter, subject: id.rawValue), in: transaction)
                     }
                 }
-                let rehearsal = LetterRehearsal(pool: pool, handlers: handlers)
-                let (facts, verdict) = try await rehearsal.verdict(on: letter, runsSuspects: runSuspects)
-                return (letter, facts, verdict)
+                let facts = try await LetterFacts.read(for: letter, on: pool)
+                return (letter, facts, try await self.verdict(on: letter, facts, settings))
             }
             let body = try body(of: letter)
             if json {
@@ -58,6 +58,25 @@ extension DeadLettersCommand {
                         ?? (reveal
                             ? String(decoding: body.bytes, as: UTF8.self)
                             : "\(body.bytes.count) bytes that are not JSON; --reveal prints them"))
+            }
+        }
+
+        private func verdict(
+            on letter: DeadLetter, _ facts: LetterFacts, _ settings: Settings
+        ) async throws -> ReplayVerdict {
+            if let verdict = facts.verdict { return verdict }
+            if noRehearsal { return .unknown("it was not tried") }
+            let handlers = try RehearsalHandlers.make(settings)
+            let hasOwnLogIn = try settings.optional(Keys.rehearsalDatabaseURL) != nil
+            do {
+                return try await Database.with(
+                    "rehearsal", at: hasOwnLogIn ? Keys.rehearsalDatabaseURL : Keys.databaseURL
+                ) { pool in
+                    await LetterRehearsal(pool: pool, handlers: handlers).verdict(
+                        on: letter, facts, runsSuspects: runSuspects)
+                }
+            } catch let error as PostgresError {
+                return .unknown("it could not be tried: \(error)")
             }
         }
 

@@ -60,7 +60,8 @@ struct ReplayCommand: AsyncParsableCommand {
 
     func run() async throws {
         let letters = try ids.map(DeadLetterIdentifier.read)
-        let selection: ReplaySelection = letters.isEmpty ? .matching(self.selection.filter(status: .dead)) : .ids(letters)
+        let selection: ReplaySelection =
+            letters.isEmpty ? .matching(self.selection.filter(status: .dead)) : .ids(letters)
         try await Database.with("replay") { pool in
             if dryRun {
                 let plan = try await ReplayCampaigns.plan(selection, rules, on: pool)
