@@ -156,6 +156,31 @@ import Testing
         }
     }
 
+    @Test func aCampaignHearsOfADeathThatCameThroughAFile() async throws {
+        try await withScratchDatabase(migrations: Schema.migrations()) { pool in
+            let letter = Self.letter("a")
+            try await DeadLetters.insert([letter], on: pool)
+            let order = ReplayCampaigns.Order(
+                selection: .ids([letter.id]), selectionJSON: "{}", rules: ReplayRules(canary: 0, ramp: []), actor: "ops"
+            )
+            guard case .created(let campaign) = try await ReplayCampaigns.create(order, on: pool) else {
+                Issue.record("no campaign")
+                return
+            }
+            _ = try await ReplayCampaigns.takeLeases(for: .seconds(60), holder: "h", on: pool)
+            _ = try await ReplayCampaigns.step(campaign.id, holder: "h", limit: 9, consumers: ["work"], on: pool)
+            try await ReplayCampaigns.record([letter.id: .confirmed], of: campaign.id, on: pool)
+            var again = Self.letter("a")
+            (again.deathKey, again.replayCount, again.stamp) = ("work/a/1/1", 1, campaign.stamp)
+            let read = try DeadLetter(jsonLine: try again.jsonLine())
+            #expect(read.stamp == campaign.stamp)
+            #expect(try await DeadLetters.import([read], from: "file", by: "ops", on: pool) == [again.id])
+            #expect(try await ReplayCampaigns.find(campaign.id, on: pool)?.progress.failed == 1)
+            #expect(try await DeadLetters.find(letter.id, on: pool)?.status == .replayed)
+            #expect(try await DeadLetters.find(again.id, on: pool)?.status == .dead)
+        }
+    }
+
     @Test(arguments: [
         "", "[]", "{}", #"{"format":2}"#, #"{"format":1,"id":"x"}"#,
         #"{"format":1,"id":"dlt_01KZJ9ZQ8T4X5N7B2C3D6E8F9G"}"#,

@@ -25,6 +25,9 @@ extension DeadLetter {
             "original_exchange": text(originalExchange), "original_routing_key": text(originalRoutingKey),
             "handler": text(handler), "build": text(build), "patch": patch?.json ?? .null,
             "patched_at": time(patchedAt), "patched_by": text(patchedBy), "patch_reason": text(patchReason),
+            // Of a letter that never was in the journal: its campaign has yet to hear of the death.
+            "replay_campaign": text(stamp?.campaign.rawValue),
+            "replay_epoch": stamp.map { .number(String($0.epoch)) } ?? .null,
         ]).encoded()
     }
 
@@ -106,6 +109,12 @@ extension DeadLetter {
             resolvedAt = try time("resolved_at") ?? diedAt
             resolvedBy = try optional("resolved_by")
             resolutionReason = try optional("resolution_reason")
+        }
+        if let text = try optional("replay_campaign") {
+            guard let campaign = ReplayCampaignID(rawValue: text) else {
+                throw LineFailure(description: "`replay_campaign` is not the id of a campaign")
+            }
+            stamp = ReplayStamp(campaign: campaign, epoch: try count("replay_epoch"))
         }
         takeFingerprint()
     }

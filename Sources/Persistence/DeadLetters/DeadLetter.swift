@@ -59,7 +59,8 @@ package struct DeadLetter: Hashable, Sendable {
     package var patchReason: String?
     /// The replay campaign that holds or replayed it.
     package var campaignID: String?
-    /// The replay campaign that had sent the message that died. Known to the journal when it writes the letter; not stored.
+    /// The replay campaign that had sent the message that died. Known when the letter is journalled or
+    /// drained into a file; not stored.
     package var stamp: ReplayStamp?
 
     package init(

@@ -167,8 +167,9 @@ extension DeadLetters {
         }
     }
 
-    /// Writes letters of an export, and one entry of the operator log for all of them.
+    /// Writes letters of a file, and one entry of the operator log for all of them.
     ///
+    /// Campaigns hear of the deaths of what they had sent, as from the journal.
     /// - Returns: the ids of those whose death was not in the journal.
     /// - Throws: `PostgresError`; nothing is written then.
     package static func `import`(
@@ -176,7 +177,9 @@ extension DeadLetters {
     ) async throws -> [DeadLetterID] {
         let ordered = letters.sorted { ($0.fingerprint ?? "", $0.id) < ($1.fingerprint ?? "", $1.id) }
         return try await pool.withTransaction { transaction in
-            let rows = try await transaction.pipeline(try ordered.map(insertion))
+            let rows = try await transaction.pipeline(
+                try ordered.map(insertion) + ReplayCampaigns.deaths(of: ordered)
+            ).prefix(ordered.count)
             let added = try rows.flatMap { $0 }.compactMap { DeadLetterID(rawValue: try $0.decode("id")) }
             let details = JSONValue.object([
                 "letters": .number(String(letters.count)), "new": .number(String(added.count)),

@@ -7,10 +7,8 @@ import Messaging
 struct Settler: Sendable {
     let consumer: Consumer
     let publisher: Publisher
-    let workerID: String
-    /// The consumer in the inbox, and the worker's version; a dead letter says who gave it up.
-    let role: String
-    let build: String
+    /// Whose settlements they are; a dead letter says who gave it up.
+    let worker: WorkerConfiguration
     let logger: Logger
     let retryAges = RetryAges()
 
@@ -73,7 +71,7 @@ struct Settler: Sendable {
     }
 
     private func attempt(_ failure: Failure) -> Envelope.Attempt {
-        Envelope.Attempt(at: Date(), worker: workerID, code: failure.code, detail: failure.detail)
+        Envelope.Attempt(at: Date(), worker: worker.id, code: failure.code, detail: failure.detail)
     }
 
     private func markedDead(
@@ -83,8 +81,8 @@ struct Settler: Sendable {
         publication.properties.headers[HeaderName.deathReason] = .string(reason.rawValue)
         publication.properties.headers[HeaderName.deathCode] = .string(failure.code)
         publication.properties.headers[HeaderName.deathDetail] = .string(failure.detail)
-        publication.properties.headers[HeaderName.deathHandler] = .string("\(role)/\(delivery.queue)")
-        publication.properties.headers[HeaderName.deathBuild] = .string(build)
+        publication.properties.headers[HeaderName.deathHandler] = .string("\(worker.role)/\(delivery.queue)")
+        publication.properties.headers[HeaderName.deathBuild] = .string(worker.version)
         return publication
     }
 

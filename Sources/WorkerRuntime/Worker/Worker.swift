@@ -82,11 +82,8 @@ package final class Worker: Service, Sendable {
             RunnerSettings(
                 configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
                 isShuttingDown: { isStopping.isSet }, logger: logger))
-        settler = Settler(
-            consumer: consumer, publisher: publisher, workerID: configuration.id, role: configuration.role,
-            build: configuration.version, logger: logger)
-        suspects = SuspectLane(
-            role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
+        settler = Settler(consumer: consumer, publisher: publisher, worker: configuration, logger: logger)
+        suspects = SuspectLane(role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
         for dependency in dependencies { dependency.onChange { [mustReport] in mustReport.notify() } }
     }
 
