@@ -41,7 +41,7 @@ import Transport
             #expect(groups.map(\.unresolved) == [3])
             let alike = try await Self.json(
                 List.self, neff, "dead-letters", "list", "--json", "--fingerprint", groups[0].fingerprint, "--text",
-                "no crew", "--json-path", "$.payload", "--newer-than", "1h")
+                "no crew", "--json-path", "$.payload", "--newer-than", "1h", "--death-reason", "rejected")
             #expect(alike.letters.count == 3)
             let (code, _, errors) = try await neff.execute(["dead-letters", "list", "--json-path", "$.."])
             #expect(code == 64 && errors.contains("--json-path"))

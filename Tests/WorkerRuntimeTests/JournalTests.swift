@@ -111,15 +111,17 @@ import WorkerRuntime
     @Test func aHundredLooksAtTenThousandLettersChangeNoDeliveryCount() async throws {
         try await Rig.with { rig in
             // 10,000 in the journal, and some that still wait in the broker because no journal runs.
-            for batch in 0..<20 {
-                try await DeadLetters.insert(
-                    (0..<500).map { number in
-                        var letter = DeadLetterTests.letter(queue: "work", messageID: "\(batch)-\(number)")
-                        letter.errorText = "row \(number) is odd"
-                        letter.takeFingerprint()
-                        return letter
-                    }, on: rig.pool)
-            }
+            var letter = DeadLetterTests.letter(queue: "work", messageID: "first")
+            letter.errorText = "row 1 is odd"
+            letter.takeFingerprint()
+            try await DeadLetters.insert([letter], on: rig.pool)
+            _ = try await rig.pool.query(
+                """
+                insert into dead_letters
+                select (jsonb_populate_record(l, jsonb_build_object(
+                    'id', 'dlt_' || lpad(n::text, 26, '0'), 'death_key', n::text, 'message_id', n::text))).*
+                from dead_letters l, generate_series(1, 9999) as n
+                """)
             try await rig.withConnection { connection in
                 for number in 0..<20 {
                     try await connection.publish(
@@ -135,7 +137,7 @@ import WorkerRuntime
                 #expect(groups.first?.unresolved == 10_000)
                 var filter = DeadLetters.Filter(queue: "work")
                 filter.text = look.isMultiple(of: 2) ? "odd" : nil
-                #expect(try await DeadLetters.list(filter, limit: 100, on: rig.pool).letters.count == 100)
+                #expect(try await DeadLetters.list(filter, limit: 20, on: rig.pool).letters.count == 20)
                 #expect(try await DeadLetters.find(first.id, on: rig.pool)?.id == first.id)
                 _ = await rehearsal.verdict(on: first, try await LetterFacts.read(for: first, on: rig.pool))
             }

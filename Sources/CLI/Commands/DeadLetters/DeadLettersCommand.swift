@@ -30,8 +30,10 @@ enum DeadLetterIdentifier {
 struct LetterSelection: ParsableArguments {
     @Option(help: "Only letters of this work queue.") var queue: String?
     @Option(help: "Only messages of this type.") var type: String?
-    @Option(help: "Only letters with this reason: rejected, exhausted, undecodable, poison, delivery_limit, unrouted.")
-    var reason: String?
+    // Not --reason, which says why an operator acts.
+    @Option(
+        help: "Only letters that died of this: rejected, exhausted, undecodable, poison, delivery_limit, unrouted.")
+    var deathReason: String?
     @Option(help: "Only letters with this error code, such as smtp.550.") var code: String?
     @Option(help: "Only letters of this group; `neff dead-letters groups` shows the fingerprints.") var fingerprint:
         String?
@@ -52,7 +54,7 @@ struct LetterSelection: ParsableArguments {
 
     func filter(status: DeadLetter.Status?) -> DeadLetters.Filter {
         var filter = DeadLetters.Filter(queue: queue, type: type, status: status)
-        filter.reason = reason
+        filter.reason = deathReason
         filter.errorCode = code
         filter.fingerprint = fingerprint
         filter.diedBefore = olderThan?.ago()
