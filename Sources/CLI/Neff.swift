@@ -18,8 +18,8 @@ struct Neff: AsyncParsableCommand {
         subcommands: [
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
             StatusCommand.self, DoctorCommand.self, TraceCommand.self, QueuesCommand.self, LedgerCommand.self,
-            DeadLettersCommand.self, CampaignsCommand.self, OperatorLogCommand.self, KeysCommand.self,
-            ResourcesCommand.self, SettingsCommand.self,
+            DeadLettersCommand.self, CampaignsCommand.self, AlertsCommand.self, OperatorLogCommand.self,
+            KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -19,6 +19,7 @@ package struct IngressDependencies: Sendable {
     package var operations: any OperationStore
     package var reads: any ScheduleReads
     package var replays: any ReplayCampaignStore
+    package var letters: any LetterStore
     /// Looks up a key by the SHA-256 digest of its whole text and notes its use; nil if there is none.
     package var findApiKey: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     package var probes: Probes
@@ -29,7 +30,7 @@ package struct IngressDependencies: Sendable {
         isBrokerReady: @escaping @Sendable () -> Bool = { true },
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
-        replays: any ReplayCampaignStore,
+        replays: any ReplayCampaignStore, letters: any LetterStore,
         findApiKey: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, probes: Probes = Probes(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -39,6 +40,7 @@ package struct IngressDependencies: Sendable {
         self.operations = operations
         self.reads = reads
         self.replays = replays
+        self.letters = letters
         self.findApiKey = findApiKey
         self.probes = probes
         self.now = now

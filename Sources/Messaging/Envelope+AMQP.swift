@@ -22,6 +22,12 @@ package enum HeaderName {
     package static let deathReason = "death-reason"
     package static let deathCode = "death-code"
     package static let deathDetail = "death-detail"
+    /// Only on dead letters: the role and queue that gave the message up, and the version of the worker.
+    package static let deathHandler = "death-handler"
+    package static let deathBuild = "death-build"
+    /// Where the message was published first; from its first retry or death on.
+    package static let originExchange = "origin-exchange"
+    package static let originKey = "origin-key"
 }
 
 /// Why the properties and headers of a delivery make no envelope. `description` holds no content of the message.

@@ -11,6 +11,18 @@ package struct JSONPatch: Hashable, Sendable {
         case copy(from: JSONPointer, JSONPointer)
         /// Changes nothing, and fails unless the value is there.
         case test(JSONPointer, JSONValue)
+
+        /// The kind and the place without the value, such as `replace /customer/email`.
+        package var summary: String {
+            switch self {
+            case .add(let path, _): "add \(path)"
+            case .remove(let path): "remove \(path)"
+            case .replace(let path, _): "replace \(path)"
+            case .move(let from, let path): "move \(from) to \(path)"
+            case .copy(let from, let path): "copy \(from) to \(path)"
+            case .test(let path, _): "test \(path)"
+            }
+        }
     }
 
     /// Why a patch is none, or cannot be applied. Names places, never values.

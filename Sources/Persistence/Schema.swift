@@ -19,6 +19,7 @@ package enum Schema {
             try Migration(file: "V0009__correlation.sql", contents: PackageResources.V0009__correlation_sql),
             try Migration(
                 file: "V0010__dead_letter_role.sql", contents: PackageResources.V0010__dead_letter_role_sql),
+            try Migration(file: "V0011__alerts.sql", contents: PackageResources.V0011__alerts_sql),
         ]
     }
 }

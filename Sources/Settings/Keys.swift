@@ -108,6 +108,22 @@ package enum Keys {
         "How long the second half of a reschedule may be missing before people are told to look.",
         in: 1...86_400, default: 900)
 
+    // Dead letters
+    package static let alertLetters = SettingKey<Int>.integer(
+        "NEFF_ALERT_LETTERS", "Dead letters of one queue within five minutes that raise an alert.", in: 1...1_000_000,
+        default: 20)
+    package static let alertRetryAge = SettingKey<Duration>.seconds(
+        "NEFF_ALERT_RETRY_AGE_S", "How long a message may be retried before that raises an alert.",
+        in: 60...604_800, default: 3_600)
+    package static let letterRetention = SettingKey<Int>.integer(
+        "NEFF_LETTER_RETENTION_DAYS", "Days for which resolved dead letters are kept; 0 keeps them for ever.",
+        in: 0...3_650, default: 0)
+
+    package static let rehearsalDatabaseURL = SettingKey<String>.text(
+        "NEFF_REHEARSAL_DATABASE_URL",
+        "PostgreSQL with the rights of the workers, for what `dead-letters show` tries and undoes; DATABASE_URL if not set.",
+        format: "as DATABASE_URL", isSecret: true)
+
     // Mail
     package static let smtpURL = SettingKey<String>.text(
         "SMTP_URL", "The mail server. STARTTLS is required unless smtps is used.",
@@ -137,7 +153,9 @@ package enum Keys {
         signatureTolerance.described(), publishWindow.described(), confirmTimeout.described(),
         concurrency.described(), prefetch.described(), batch.described(), handlerTimeout.described(),
         drainTimeout.described(), maxAttempts.described(), retryTiers.described(), siteTimeZone.described(),
-        rescheduleWait.described(), smtpURL.described(), mailFrom.described(), mailReplyTo.described(isOptional: true),
+        rescheduleWait.described(), alertLetters.described(), alertRetryAge.described(), letterRetention.described(),
+        rehearsalDatabaseURL.described(isOptional: true),
+        smtpURL.described(), mailFrom.described(), mailReplyTo.described(isOptional: true),
         officePhone.described(), officeEmail.described(isOptional: true), ambiguousMail.described(),
         stateDirectory.described(),
     ]

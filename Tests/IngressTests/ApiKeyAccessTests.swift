@@ -39,7 +39,7 @@ import Transport
             case .admin: Set(Permission.allCases)
             case .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
             case .sales, .office: [.readSchedule, .createJob]
-            case .ops: [.readSchedule, .replayLetters]
+            case .ops: [.readSchedule, .readLetters, .changeLetters, .replayLetters]
             case .fieldSupervisor: [.readSchedule]
             }
         #expect(role.permissions == expected)
@@ -62,6 +62,11 @@ import Transport
                 ("GET", "/v1/replay-campaigns/x", .replayLetters),
                 ("GET", "/v1/replay-campaigns/x/letters", .replayLetters),
                 ("POST", "/v1/replay-campaigns/x/recall", .replayLetters),
+                ("GET", "/v1/dead-letters", .readLetters),
+                ("GET", "/v1/dead-letters/groups", .readLetters), ("GET", "/v1/dead-letters/dlt_x", .readLetters),
+                ("POST", "/v1/dead-letters/dlt_x/edit", .changeLetters),
+                ("POST", "/v1/dead-letters/dlt_x/discard", .changeLetters),
+                ("POST", "/v1/dead-letters/dlt_x/restore", .changeLetters),
             ]
             for (method, path, permission) in requests {
                 let response = try await ingress.send(method, path, key: Self.text)

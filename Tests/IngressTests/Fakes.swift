@@ -284,3 +284,66 @@ enum Samples {
         "09-invitee-created-unicode", "10-invitee-created-sparse", "11-routing-form-submission-created",
     ]
 }
+
+/// A journal of dead letters in memory.
+final class FakeLetters: LetterStore {
+    private let letters = Mutex<[DeadLetterID: DeadLetter]>([:])
+    private let acts = Mutex<[String]>([])
+
+    /// What was done, and by whom, in order.
+    var log: [String] { acts.withLock { $0 } }
+
+    /// What was listed, in order.
+    let filters = Mutex<[DeadLetters.Filter]>([])
+
+    func add(_ letter: DeadLetter) { letters.withLock { $0[letter.id] = letter } }
+
+    func list(_ filter: DeadLetters.Filter, after cursor: DeadLetterID?, limit: Int) async throws -> DeadLetters.Page {
+        filters.withLock { $0.append(filter) }
+        let all = letters.withLock { $0.values.sorted { $0.id > $1.id } }
+        let matching = all.filter { letter in
+            (filter.status == nil || letter.status == filter.status) && cursor.map { letter.id < $0 } ?? true
+        }
+        let page = Array(matching.prefix(limit))
+        return DeadLetters.Page(letters: page, next: matching.count > limit ? page.last?.id : nil)
+    }
+
+    func groups(includesResolved: Bool, limit: Int) async throws -> [LetterGroup] { [] }
+
+    func find(_ id: DeadLetterID) async throws -> DeadLetter? { letters.withLock { $0[id] } }
+
+    func facts(of letter: DeadLetter) async throws -> LetterFacts { LetterFacts() }
+
+    func edit(
+        _ id: DeadLetterID, patch: JSONPatch?, replacing former: JSONPatch?, reason: String?, by who: String
+    ) async throws -> DeadLetters.EditResult {
+        try letters.withLock { letters in
+            guard var letter = letters[id] else { return .missing }
+            guard letter.status == .dead else { return .notDead(letter.status) }
+            _ = try patch?.apply(toBody: letter.body)
+            letter.patch = patch
+            letters[id] = letter
+            acts.withLock { $0.append("\(who) edit") }
+            return .edited(letter)
+        }
+    }
+
+    func discard(_ id: DeadLetterID, reason: String, by who: String) async throws -> Bool {
+        change(id, from: .dead, to: .discarded, "\(who) discard \(reason)")
+    }
+
+    func restore(_ id: DeadLetterID, reason: String?, by who: String) async throws -> Bool {
+        change(id, from: .discarded, to: .dead, "\(who) restore \(reason ?? "-")")
+    }
+
+    private func change(
+        _ id: DeadLetterID, from old: DeadLetter.Status, to new: DeadLetter.Status, _ act: String
+    ) -> Bool {
+        letters.withLock { letters in
+            guard letters[id]?.status == old else { return false }
+            letters[id]?.status = new
+            acts.withLock { $0.append(act) }
+            return true
+        }
+    }
+}

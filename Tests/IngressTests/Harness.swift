@@ -21,6 +21,7 @@ final class Harness: Sendable {
     let operations = FakeOperations()
     let schedule = FakeSchedule()
     let replays = NoReplayCampaigns()
+    let letters = FakeLetters()
     let keys = FakeKeys()
     let clock = FakeClock()
     let metrics = TestMetrics()
@@ -44,6 +45,7 @@ final class Harness: Sendable {
                 isBrokerReady: { [broker] in broker.isReady },
                 spool: { [operations] in try await operations.spool($0) }, operations: operations, reads: schedule,
                 replays: replays,
+                letters: letters,
                 findApiKey: { [keys] in try await keys.find($0) }, probes: probes, now: { [clock] in clock.now }),
             metrics: metrics, logger: .silent)
     }

@@ -38,7 +38,7 @@ import Transport
                 item.keys.filter(methods.contains).map { "\($0.uppercased()) \(path)" }
             })
         #expect(routes == documented)
-        #expect(routes.count == 20)
+        #expect(routes.count == 26)
         await harness.client.close()
     }
 
@@ -98,7 +98,7 @@ import Transport
             #expect(example["title"] as? String == known.title || known == .notFound, "\(path)")
             count += 1
         }
-        #expect(count == 12)
+        #expect(count == 13)
     }
 
     @Test func requestExamplesPassTheRealValidators() throws {

@@ -19,9 +19,13 @@ import Testing
             """
             s(status, resolved_at, resolved_by, resolution_reason, patch, patched_at, patched_by, patch_reason, \
             campaign_id)
-            """, "", "", "", "si(status, resolved_at, resolved_by, resolution_reason, campaign_id)", "siud",
+            """, "", "", "",
+            """
+            si(status, resolved_at, resolved_by, resolution_reason, normalised_error, fingerprint, campaign_id)d
+            """, "siud",
         ],
-        "dead_letter_groups": ["s", "", "", "", "", "siu"],
+        "dead_letter_groups": ["s", "", "", "", "siu", "siu"],
+        "alerts": ["s", "", "", "", "siu", "siu"],
         "operator_log": ["si", "", "", "", "si", "si"],
         "replay_campaigns": ["siu", "s", "s", "s", "su", "siu"],
         "replay_letters": ["siu", "", "", "", "su", "siu"],
@@ -40,7 +44,7 @@ import Testing
         "business_hours": ["", "", "s", "", "", "s"],
         "holidays": ["", "", "s", "", "", "s"],
         "consultations": ["s", "siu", "su", "", "", "s"],
-        "calendly_invitees": ["", "siu", "", "", "", "s"],
+        "calendly_invitees": ["s", "siu", "", "", "", "s"],
         "calendly_unhandled": ["", "si", "", "", "", "s"],
         "jobs": ["s", "", "siu", "", "", "s"],
         "allocations": ["s", "", "siu", "", "", "s"],

@@ -65,7 +65,10 @@ import WorkerRuntime
             }
             let letter = try #require(try await Self.letters(rig).first)
             #expect(letter.reason == "delivery_limit" && letter.queue == "work")
-            #expect(!letter.headersJSON.contains("x-"))
+            #expect(letter.headersJSON.contains("x-death"), "the original is kept as it came")
+            #expect(try letter.revived().properties.headers.keys.allSatisfy { !$0.hasPrefix("x-") })
+            #expect(letter.originalExchange == "commands" && letter.originalRoutingKey == "job.create")
+            #expect(letter.handler == "broker/work" && letter.build == nil)
         }
     }
 

@@ -107,6 +107,7 @@ struct IngressCommand: AsyncParsableCommand {
             },
             operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
             replays: StoredReplayCampaigns(pool: pool, consumers: try ReplayConsumers.all()),
+            letters: StoredLetters(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes(
                 health: { .init(contentType: "application/json", body: Array("{\"live\":true}".utf8)) },

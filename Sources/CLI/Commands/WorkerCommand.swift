@@ -4,6 +4,7 @@ import Domain
 import Foundation
 import Logging
 import NotificationWorker
+import Persistence
 import Postgres
 import SchedulingWorker
 import ServiceLifecycle
@@ -68,6 +69,7 @@ struct WorkerCommand: AsyncParsableCommand {
                     ReplayRunner(
                         pool: kit.pool, publisher: publisher, holder: kit.id, consumers: try ReplayConsumers.all(),
                         logger: kit.logger))
+                services.append(AlertWatch(try Self.thresholds(kit.settings), pool: kit.pool, logger: kit.logger))
             }
             let service = try await service(
                 for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay, mailServer: mailServer)
@@ -90,6 +92,13 @@ struct WorkerCommand: AsyncParsableCommand {
         for worker in workers {
             if let receipt = worker.drainReceipt { try Output.json(["drain_receipt": receipt]) }
         }
+    }
+
+    private static func thresholds(_ settings: Settings) throws -> AlertThresholds {
+        let days = try settings.value(Keys.letterRetention)
+        return AlertThresholds(
+            letters: try settings.value(Keys.alertLetters), retryAge: try settings.value(Keys.alertRetryAge),
+            retention: days == 0 ? nil : .seconds(days * 86_400))
     }
 
     private static func queues(of role: Role) -> [String] {

@@ -9,13 +9,15 @@ enum Database {
     ///
     /// - Parameters:
     ///   - purpose: shown by PostgreSQL as the application's name, after `neff-`.
+    ///   - key: the setting that holds the address.
     ///   - checksSchema: false for what must work on any schema, such as `migrate` and `doctor`.
     static func with<Result: Sendable>(
-        _ purpose: String, checksSchema: Bool = true, _ body: (PostgresPool) async throws -> Result
+        _ purpose: String, at key: SettingKey<String> = Keys.databaseURL, checksSchema: Bool = true,
+        _ body: (PostgresPool) async throws -> Result
     ) async throws -> Result {
         let settings = try Settings.load()
         var configuration = try PostgresConfiguration(
-            url: settings.value(Keys.databaseURL), applicationName: "neff-\(purpose)")
+            url: settings.value(key), applicationName: "neff-\(purpose)")
         configuration.connectTimeout = .seconds(5)
         let pool = PostgresPool(
             configuration: configuration, size: 4, acquireTimeout: .seconds(6),

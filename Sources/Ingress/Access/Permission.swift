@@ -5,7 +5,9 @@ package enum Permission: String, CaseIterable, Sendable {
     case readSchedule = "read_schedule"
     case createJob = "create_job"
     case changeJob = "change_job"
-    /// Dead letters, and replaying them.
+    case readLetters = "read_letters"
+    case changeLetters = "change_letters"
+    /// Campaigns that send dead letters again.
     case replayLetters = "replay_letters"
 }
 
@@ -16,7 +18,7 @@ extension ApiKeyRole {
         case .admin: Set(Permission.allCases)
         case .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
         case .sales, .office: [.readSchedule, .createJob]
-        case .ops: [.readSchedule, .replayLetters]
+        case .ops: [.readSchedule, .readLetters, .changeLetters, .replayLetters]
         case .fieldSupervisor: [.readSchedule]
         }
     }

@@ -5,7 +5,7 @@ import Persistence
 extension RouteTable {
     /// Everything that the ingress answers.
     static func ingress(
-        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, probes: Probes,
+        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, letters: LettersAPI, probes: Probes,
         limits: IngressConfiguration.Limits
     ) -> RouteTable {
         var routes: [Route] = []
@@ -45,6 +45,12 @@ extension RouteTable {
         for act in ReplayAct.allCases {
             staffOnly(.post, "/v1/replay-campaigns/{id}/\(act.rawValue)", .replayLetters, replays.act(act))
         }
+        staffOnly(.get, "/v1/dead-letters", .readLetters, letters.list)
+        staffOnly(.get, "/v1/dead-letters/groups", .readLetters, letters.groups)
+        staffOnly(.get, "/v1/dead-letters/{id}", .readLetters, letters.get)
+        staffOnly(.post, "/v1/dead-letters/{id}/edit", .changeLetters, letters.edit)
+        staffOnly(.post, "/v1/dead-letters/{id}/discard", .changeLetters, letters.discard)
+        staffOnly(.post, "/v1/dead-letters/{id}/restore", .changeLetters, letters.restore)
 
         open(.get, "/v1/openapi.json") { _ in OpenAPIDocument.response }
         open(.get, "/problems/{type}", ProblemPage.get)

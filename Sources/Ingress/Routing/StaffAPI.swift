@@ -81,6 +81,7 @@ struct StaffAPI: Sendable {
         return id
     }
 
+    /// - Throws: `ProblemResponse` 415 unless the body is said to be JSON.
     static func requireJSON(_ request: IngressRequest) throws(ProblemResponse) {
         let type = request.headers[.contentType]?.split(separator: ";").first?.trimming(\.isWhitespace).lowercased()
         guard type == "application/json" else {

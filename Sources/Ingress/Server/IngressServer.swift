@@ -40,7 +40,7 @@ package final class IngressServer: Service {
                 keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
                 metrics: metrics),
             staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
-            replays: ReplayAPI(campaigns: dependencies.replays),
+            replays: ReplayAPI(campaigns: dependencies.replays), letters: LettersAPI(letters: dependencies.letters),
             probes: dependencies.probes, limits: configuration.limits)
         responder = Responder(
             table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),

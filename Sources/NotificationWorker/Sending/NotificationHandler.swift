@@ -20,8 +20,7 @@ package struct NotificationHandler: EffectHandler {
         case hold
     }
 
-    private let planner: NoticePlanner
-    private let mailDomain: String
+    private let planning: NoticePlanning
     private let sender: NoticeSender
 
     /// - Parameters:
@@ -32,8 +31,7 @@ package struct NotificationHandler: EffectHandler {
         planner: NoticePlanner, composer: MailComposer, smtp: SMTPClient, journal: SendJournal,
         policy: AmbiguousMailPolicy, claimLifetime: Duration = .seconds(120), mailServer: Dependency
     ) {
-        self.planner = planner
-        mailDomain = composer.domain
+        planning = NoticePlanning(planner: planner, mailDomain: composer.domain)
         sender = NoticeSender(
             composer: composer, smtp: smtp, journal: journal, policy: policy, claimLifetime: claimLifetime,
             mailServer: mailServer)
@@ -45,30 +43,15 @@ package struct NotificationHandler: EffectHandler {
     }
 
     private func plan(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
-        let notices = try planner.notices(of: envelope)
-        let planned = try await context.pool.withTransaction { transaction -> Int? in
+        let result = try await context.pool.withTransaction { transaction -> (planned: Int, notices: Int)? in
             guard try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction) else {
                 return nil
             }
-            var count = 0
-            for notice in notices {
-                let id = try await NotificationRepository.plan(
-                    notice, mailDomain: mailDomain, following: envelope, in: transaction)
-                guard let id else { continue }
-                count += 1
-                let message = Envelope(
-                    id: MessageID.derived(from: envelope.id, MessageType.sendNotification.rawValue, id.rawValue),
-                    type: .sendNotification, correlationID: envelope.correlationID, causationID: envelope.id,
-                    timestamp: context.now(), receivedAt: envelope.receivedAt, traceParent: envelope.traceParent,
-                    body: try WireJSON.encode(SendNotification(notification: id)))
-                try await Outbox.insert(
-                    OutgoingMessage(exchange: .commands, envelope: message.sent(by: .current)), in: transaction)
-            }
-            return count
+            return try await planning.plan(envelope, at: context.now(), in: transaction)
         }
-        guard let planned else { return .ignored(reason: "planned before") }
-        if planned > 0 { context.relayOutbox() }
-        return notices.isEmpty ? .ignored(reason: "nobody is told of \(envelope.type)") : .done
+        guard let result else { return .ignored(reason: "planned before") }
+        if result.planned > 0 { context.relayOutbox() }
+        return result.notices == 0 ? .ignored(reason: "nobody is told of \(envelope.type)") : .done
     }
 
     /// Settles what dead processes of this host had in hand, and removes their journals.

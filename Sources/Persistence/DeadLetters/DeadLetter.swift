@@ -59,7 +59,8 @@ package struct DeadLetter: Hashable, Sendable {
     package var patchReason: String?
     /// The replay campaign that holds or replayed it.
     package var campaignID: String?
-    /// The replay campaign that had sent the message that died. Known to the journal when it writes the letter; not stored.
+    /// The replay campaign that had sent the message that died. Known when the letter is journalled or
+    /// drained into a file; not stored.
     package var stamp: ReplayStamp?
 
     package init(
@@ -130,4 +131,9 @@ package struct DeadLetter: Hashable, Sendable {
     package func effectiveBody() throws(JSONPatch.Failure) -> [UInt8] {
         try patch?.apply(toBody: body) ?? body
     }
+}
+
+extension JSONPatch {
+    /// The patch as the column keeps it.
+    var document: JSONText { JSONText(String(decoding: json.encoded(), as: UTF8.self)) }
 }

@@ -21,28 +21,44 @@ package enum OperatorLog {
     /// Appends take turns until their transactions end, so append last, and after every row lock of the transaction.
     /// - Throws: `PostgresError`; a serialization failure in a transaction that is not read committed.
     package static func append(_ act: OperatorAct, in transaction: Transaction) async throws {
+        try await append([act], in: transaction)
+    }
+
+    /// Adds acts that are done together, in two round trips however many there are.
+    ///
+    /// - Throws: as for one.
+    package static func append(_ acts: [OperatorAct], in transaction: Transaction) async throws {
+        guard !acts.isEmpty else { return }
         // The clock is read under the lock, so that times and ids have one order, and jsonb in its stored form, because
         // that is what will be checked.
-        let rows = try await transaction.pipeline([
-            "select pg_advisory_xact_lock(\(lockKey))",
-            """
-            select last.id, last.hash, \(act.details)::jsonb::text as details,
-                to_char(clock_timestamp() at time zone 'UTC', \(instant)) as at_text
-            from (values (1)) as always
-            left join (select id, hash from operator_log order by id desc limit 1) as last on true
-            """,
-        ])[1]
-        let previous = try rows[0].decode("hash", as: String?.self)
-        let id = try rows[0].decode("id", as: Int?.self).map { $0 + 1 } ?? 1
-        let at = try rows[0].decode("at_text", as: String.self)
-        let details = try rows[0].decode("details", as: String.self)
-        let hash = digest(id: id, at: at, act: act, details: details, previous: previous)
-        _ = try await transaction.query(
-            """
-            insert into operator_log (id, at, actor, act, subject, reason, details, previous_hash, hash)
-            values (\(id), \(at)::timestamptz, \(act.actor), \(act.kind.rawValue), \(act.subject), \(act.reason),
-                \(JSONText(details)), \(previous), \(hash))
-            """)
+        let answers = try await transaction.pipeline(
+            [
+                "select pg_advisory_xact_lock(\(lockKey))",
+                """
+                select last.id, last.hash, to_char(clock_timestamp() at time zone 'UTC', \(instant)) as at_text
+                from (values (1)) as always
+                left join (select id, hash from operator_log order by id desc limit 1) as last on true
+                """,
+            ] + Set(acts.map(\.details)).map { "select \($0.rawValue) as text, \($0)::jsonb::text as stored" })
+        var previous = try answers[1][0].decode("hash", as: String?.self)
+        var id = try answers[1][0].decode("id", as: Int?.self) ?? 0
+        let at = try answers[1][0].decode("at_text", as: String.self)
+        var stored: [String: String] = [:]
+        for rows in answers[2...] { stored[try rows[0].decode("text")] = try rows[0].decode("stored", as: String.self) }
+        var insertions: [SQL] = []
+        for act in acts {
+            id += 1
+            let details = stored[act.details.rawValue] ?? act.details.rawValue
+            let hash = digest(id: id, at: at, act: act, details: details, previous: previous)
+            insertions.append(
+                """
+                insert into operator_log (id, at, actor, act, subject, reason, details, previous_hash, hash)
+                values (\(id), \(at)::timestamptz, \(act.actor), \(act.kind.rawValue), \(act.subject), \(act.reason),
+                    \(JSONText(details)), \(previous), \(hash))
+                """)
+            previous = hash
+        }
+        _ = try await transaction.pipeline(insertions)
     }
 
     /// SHA-256 over every column, each with its length, in the order of the table.

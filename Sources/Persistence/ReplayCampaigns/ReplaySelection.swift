@@ -1,4 +1,5 @@
 package import Domain
+import Foundation
 import Messaging
 import Postgres
 
@@ -43,17 +44,30 @@ enum ReplayRoute {
 
 extension ReplaySelection {
     /// What was asked for, as a JSON object for people to read later. Ids are counted only: each is in `replay_letters`.
+    /// Of what was searched for in errors and bodies only the kind is named, because it may be personal data.
     package func json() throws -> String {
         struct Asked: Encodable {
             var ids: Int?
             var queue: String?
             var type: String?
+            var reason: String?
+            var errorCode: String?
+            var fingerprint: String?
+            var diedBefore: Date?
+            var diedAfter: Date?
+            var searches: [String]?
         }
-        let asked =
-            switch self {
-            case .ids(let ids): Asked(ids: ids.count)
-            case .matching(let filter): Asked(queue: filter.queue, type: filter.type)
-            }
+        let asked: Asked
+        switch self {
+        case .ids(let ids): asked = Asked(ids: ids.count)
+        case .matching(let filter):
+            let searches = [filter.text.map { _ in "text" }, filter.jsonPath.map { _ in "json_path" }]
+                .compactMap { $0 }
+            asked = Asked(
+                queue: filter.queue, type: filter.type, reason: filter.reason, errorCode: filter.errorCode,
+                fingerprint: filter.fingerprint, diedBefore: filter.diedBefore, diedAfter: filter.diedAfter,
+                searches: searches.isEmpty ? nil : searches)
+        }
         return String(decoding: try WireJSON.encode(asked), as: UTF8.self)
     }
 }

@@ -27,8 +27,13 @@ package enum Workers {
         package var deadLettered = 0
         /// Deliveries in hand at this moment.
         package var inFlight = 0
+        /// When the longest retried message that it has sent back to a tier failed first.
+        package var oldestRetryAt: Date?
 
-        package init(handled: Int = 0, retried: Int = 0, deadLettered: Int = 0, inFlight: Int = 0) {
+        package init(
+            handled: Int = 0, retried: Int = 0, deadLettered: Int = 0, inFlight: Int = 0, oldestRetryAt: Date? = nil
+        ) {
+            self.oldestRetryAt = oldestRetryAt
             self.handled = handled
             self.retried = retried
             self.deadLettered = deadLettered
@@ -53,12 +58,14 @@ package enum Workers {
         let stoppedAt: SQL = isStopping ? "now()" : "null"
         _ = try await pool.query(
             """
-            insert into workers (id, role, host, pid, version, handled, retried, dead_lettered, in_flight, stopped_at)
+            insert into workers (id, role, host, pid, version, handled, retried, dead_lettered, in_flight, stopped_at,
+                oldest_retry_at)
             values (\(identity.id), \(identity.role), \(identity.host), \(identity.pid), \(identity.version),
-                \(counts.handled), \(counts.retried), \(counts.deadLettered), \(counts.inFlight), \(stoppedAt))
+                \(counts.handled), \(counts.retried), \(counts.deadLettered), \(counts.inFlight), \(stoppedAt),
+                \(counts.oldestRetryAt))
             on conflict on constraint workers_key do update set seen_at = now(), handled = excluded.handled,
                 retried = excluded.retried, dead_lettered = excluded.dead_lettered, in_flight = excluded.in_flight,
-                stopped_at = excluded.stopped_at
+                stopped_at = excluded.stopped_at, oldest_retry_at = excluded.oldest_retry_at
             """)
     }
 
@@ -68,7 +75,7 @@ package enum Workers {
         let rows = try await pool.query(
             """
             select id, role, host, pid, version, handled, retried, dead_lettered, in_flight, started_at, seen_at,
-                stopped_at
+                stopped_at, oldest_retry_at
             from workers where seen_at > now() - make_interval(secs => \(seconds)) order by seen_at desc
             """)
         return try rows.map { row in
@@ -78,7 +85,8 @@ package enum Workers {
                     pid: try row.decode("pid"), version: try row.decode("version")),
                 counts: Counts(
                     handled: try row.decode("handled"), retried: try row.decode("retried"),
-                    deadLettered: try row.decode("dead_lettered"), inFlight: try row.decode("in_flight")),
+                    deadLettered: try row.decode("dead_lettered"), inFlight: try row.decode("in_flight"),
+                    oldestRetryAt: try row.decode("oldest_retry_at", as: Date?.self)),
                 startedAt: try row.decode("started_at"), seenAt: try row.decode("seen_at"),
                 stoppedAt: try row.decode("stopped_at", as: Date?.self))
         }

@@ -40,6 +40,8 @@ package enum MetricCatalog {
         MetricDescriptor("dead_letters.replayed", .counter, "Dead letters published again."),
         MetricDescriptor("replay.waiting", .gauge, "Letters of replay campaigns that are still to be sent."),
         MetricDescriptor("replay.in_flight", .gauge, "Letters of replay campaigns without a known outcome."),
+        MetricDescriptor("alerts.raised", .counter, "Alerts that began, by kind."),
+        MetricDescriptor("alerts.open", .gauge, "Alerts that are open, by kind."),
     ]
 
     static let clients: [MetricDescriptor] = [

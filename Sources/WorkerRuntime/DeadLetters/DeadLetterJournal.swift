@@ -29,11 +29,22 @@ package final class DeadLetterJournal: Service, Sendable {
     /// Journals until graceful shutdown. What the consumer has buffered then stays with the broker.
     package func run() async throws {
         await untilGracefulShutdown { [self] in
+            await fingerprintOlder()
             while !Task.isCancelled {
                 let deliveries = await consumer.nextBatch(upTo: Self.batchSize)
                 if deliveries.isEmpty { return }
                 await journal(deliveries)
             }
+        }
+    }
+
+    /// Gives the letters of older programs what this one adds. A failure costs the next start a try.
+    private func fingerprintOlder() async {
+        do {
+            let count = try await DeadLetters.fingerprintOlder(on: pool)
+            if count > 0 { logger.info("older letters got fingerprints", metadata: [LogKey.count: "\(count)"]) }
+        } catch {
+            logger.warning("older letters got no fingerprints", metadata: [LogKey.errorDetail: "\(error)"])
         }
     }
 
@@ -66,11 +77,16 @@ package final class DeadLetterJournal: Service, Sendable {
                 try await Task { try await DeadLetters.insert(batch, on: self.pool) }.value
                 return true
             } catch {
-                let isAway = FailureCause(error) == .databaseAway
+                // Nothing is wrong with the letters then.
+                let isPassing =
+                    switch FailureCause(error) {
+                    case .databaseAway, .contention: true
+                    default: false
+                    }
                 logger.log(
-                    level: isAway ? .info : .error, "dead letters not written, trying again",
+                    level: isPassing ? .info : .error, "dead letters not written, trying again",
                     metadata: [LogKey.count: "\(letters.count)", LogKey.errorDetail: "\(error)"])
-                if !isAway {
+                if !isPassing {
                     if !isLastWord { return false }
                     // The body is what matters; headers that the database cannot take are given up for it.
                     for index in letters.indices {

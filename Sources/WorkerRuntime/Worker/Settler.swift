@@ -7,8 +7,10 @@ import Messaging
 struct Settler: Sendable {
     let consumer: Consumer
     let publisher: Publisher
-    let workerID: String
+    /// Whose settlements they are; a dead letter says who gave it up.
+    let worker: WorkerConfiguration
     let logger: Logger
+    let retryAges = RetryAges()
 
     /// Settles a delivery. Returns when it is done with it.
     ///
@@ -30,6 +32,9 @@ struct Settler: Sendable {
             moved = OutgoingMessage(
                 exchange: .retry, routingKey: tier.queue(of: queue, spread: .random(in: 0...UInt.max)),
                 envelope: job.envelope.adding(attempt(failure)))
+            retryAges.note(
+                moved.envelope.id, firstFailedAt: moved.envelope.attempts.first?.at ?? Date(),
+                dueAt: Date().addingTimeInterval(tier.delay / .seconds(1)))
         case .postpone(let tier):
             moved = OutgoingMessage(
                 exchange: .retry, routingKey: tier.queue(of: queue, spread: .random(in: 0...UInt.max)),
@@ -37,30 +42,47 @@ struct Settler: Sendable {
         case .deadLetter(let reason, let failure):
             let letter = OutgoingMessage(
                 exchange: .dead, routingKey: queue, envelope: job.envelope.adding(attempt(failure)))
-            return await move(job.delivery, to: Self.markedDead(letter.publication, reason, failure))
+            return await move(
+                job.delivery, to: markedDead(publication(letter, of: job.delivery), job.delivery, reason, failure))
         }
-        return await move(job.delivery, to: moved.publication)
+        return await move(job.delivery, to: publication(moved, of: job.delivery))
+    }
+
+    /// The message with everything else that the delivery came with, and with where it was published first.
+    private func publication(_ message: OutgoingMessage, of delivery: Delivery) -> Publication {
+        let ours = message.publication
+        var properties = delivery.properties.republishable
+        properties.headers.merge(ours.properties.headers) { _, new in new }
+        properties.type = ours.properties.type
+        properties.timestamp = ours.properties.timestamp
+        properties.contentType = ours.properties.contentType
+        properties.correlationID = ours.properties.correlationID
+        return Publication(
+            exchange: ours.exchange, routingKey: ours.routingKey,
+            properties: properties.rememberingOrigin(of: delivery), body: ours.body)
     }
 
     /// Dead-letters a delivery that makes no envelope, with everything that it came with but the broker's headers.
     func deadLetterUndecodable(_ delivery: Delivery, _ failure: Failure) async -> Bool {
         let raw = Publication(
-            exchange: Exchange.dead.rawValue, routingKey: delivery.queue, properties: delivery.properties.republishable,
-            body: delivery.body)
-        return await move(delivery, to: Self.markedDead(raw, .undecodable, failure))
+            exchange: Exchange.dead.rawValue, routingKey: delivery.queue,
+            properties: delivery.properties.republishable.rememberingOrigin(of: delivery), body: delivery.body)
+        return await move(delivery, to: markedDead(raw, delivery, .undecodable, failure))
     }
 
     private func attempt(_ failure: Failure) -> Envelope.Attempt {
-        Envelope.Attempt(at: Date(), worker: workerID, code: failure.code, detail: failure.detail)
+        Envelope.Attempt(at: Date(), worker: worker.id, code: failure.code, detail: failure.detail)
     }
 
-    private static func markedDead(
-        _ publication: Publication, _ reason: DeadLetterReason, _ failure: Failure
+    private func markedDead(
+        _ publication: Publication, _ delivery: Delivery, _ reason: DeadLetterReason, _ failure: Failure
     ) -> Publication {
         var publication = publication
         publication.properties.headers[HeaderName.deathReason] = .string(reason.rawValue)
         publication.properties.headers[HeaderName.deathCode] = .string(failure.code)
         publication.properties.headers[HeaderName.deathDetail] = .string(failure.detail)
+        publication.properties.headers[HeaderName.deathHandler] = .string("\(worker.role)/\(delivery.queue)")
+        publication.properties.headers[HeaderName.deathBuild] = .string(worker.version)
         return publication
     }
 
@@ -90,5 +112,19 @@ struct Settler: Sendable {
                 }
             }
         }
+    }
+}
+
+extension BasicProperties {
+    /// Notes where a delivery came from, unless that was noted on an earlier hop.
+    ///
+    /// The default exchange is where tiers and replays hand messages back, so it is an origin only for a message that
+    /// never failed.
+    fileprivate func rememberingOrigin(of delivery: Delivery) -> BasicProperties {
+        guard headers[HeaderName.originExchange] == nil else { return self }
+        var properties = self
+        properties.headers[HeaderName.originExchange] = .string(delivery.exchange)
+        properties.headers[HeaderName.originKey] = .string(delivery.routingKey)
+        return properties
     }
 }

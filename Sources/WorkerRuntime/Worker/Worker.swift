@@ -82,9 +82,8 @@ package final class Worker: Service, Sendable {
             RunnerSettings(
                 configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
                 isShuttingDown: { isStopping.isSet }, logger: logger))
-        settler = Settler(consumer: consumer, publisher: publisher, workerID: configuration.id, logger: logger)
-        suspects = SuspectLane(
-            role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
+        settler = Settler(consumer: consumer, publisher: publisher, worker: configuration, logger: logger)
+        suspects = SuspectLane(role: configuration.role, policy: configuration.retryPolicy, pool: pool, logger: logger)
         for dependency in dependencies { dependency.onChange { [mustReport] in mustReport.notify() } }
     }
 
@@ -93,7 +92,7 @@ package final class Worker: Service, Sendable {
         let totals = inHand.totals
         return Workers.Counts(
             handled: totals.handled, retried: totals.retried, deadLettered: totals.deadLettered,
-            inFlight: totals.inHand)
+            inFlight: totals.inHand, oldestRetryAt: settler.retryAges.oldest(at: Date()))
     }
 
     /// Whether it has been told to stop and takes no more work.

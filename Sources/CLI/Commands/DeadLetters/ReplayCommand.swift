@@ -22,7 +22,8 @@ struct ReplayCommand: AsyncParsableCommand {
             """)
 
     @Argument(help: "Ids of letters; none takes those that the filters select.") var ids: [String] = []
-    @OptionGroup(title: "Selection") var filter: ReplayFilterOptions
+    @OptionGroup(title: "Selection") var selection: LetterSelection
+    @Flag(help: "Every letter that is dead.") var allDead = false
     @Option(help: "Send them to this work queue instead of where each died.") var to: String?
     @Option(help: "Send this many first, and wait for what becomes of them. 0 does without.") var canary = 1
     @Option(help: "Sizes of the batches after the canary, such as 5,20,100; \"none\" does without.") var ramp =
@@ -44,10 +45,11 @@ struct ReplayCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
-        if ids.isEmpty, filter.isEmpty {
+        let isFiltered = allDead || !selection.isEmpty
+        if ids.isEmpty, !isFiltered {
             throw ValidationError("say which letters: ids, or a filter; --all-dead takes every letter that is dead")
         }
-        if !ids.isEmpty, !filter.isEmpty { throw ValidationError("ids and filters do not go together") }
+        if !ids.isEmpty, isFiltered { throw ValidationError("ids and filters do not go together") }
         if let fault = rules.faults.first {
             throw ValidationError("--\(fault.field.replacing("_", with: "-")) \(fault.problem)")
         }
@@ -58,7 +60,8 @@ struct ReplayCommand: AsyncParsableCommand {
 
     func run() async throws {
         let letters = try ids.map(DeadLetterIdentifier.read)
-        let selection: ReplaySelection = letters.isEmpty ? .matching(filter.filter) : .ids(letters)
+        let selection: ReplaySelection =
+            letters.isEmpty ? .matching(self.selection.filter(status: .dead)) : .ids(letters)
         try await Database.with("replay") { pool in
             if dryRun {
                 let plan = try await ReplayCampaigns.plan(selection, rules, on: pool)
@@ -89,26 +92,6 @@ struct ReplayCommand: AsyncParsableCommand {
             throw Failure(
                 .data, "More than \(ReplayRules.maxLetters) letters are selected: narrow the selection.")
         }
-    }
-}
-
-/// Which letters, by what they have in common.
-struct ReplayFilterOptions: ParsableArguments {
-    @Option(help: "Only letters of this work queue.") var queue: String?
-    @Option(help: "Only messages of this type.") var type: String?
-    @Flag(help: "Every letter that is dead.") var allDead = false
-
-    var isEmpty: Bool { queue == nil && type == nil && !allDead }
-    var filter: DeadLetters.Filter { DeadLetters.Filter(queue: queue, type: type) }
-}
-
-/// Ids of dead letters from the command line.
-enum DeadLetterIdentifier {
-    static func read(_ text: String) throws -> DeadLetterID {
-        guard let id = DeadLetterID(rawValue: text) else {
-            throw Failure(.usage, "\(text) is not the id of a dead letter; `neff dead-letters list` shows them")
-        }
-        return id
     }
 }
 
