@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 from . import booking, chart, footprint, growth, latency, loop, report, route, services, settings
 from .processes import Trouble
@@ -30,6 +31,10 @@ def arguments():
         parser.error("--rounds must be 1 or more")
     if chosen.write_docs and (chosen.quick or chosen.only):
         parser.error("--write-docs wants a whole run: no --quick, no --only")
+    known = [name for module in SECTIONS.values() for name in module.contenders()]
+    for name in chosen.only:
+        if name not in SECTIONS and not any(contender.startswith(name) for contender in known):
+            parser.error(f"--only {name}: there is no such part, and no contender begins so")
     chosen.rounds = 1 if chosen.quick else chosen.rounds
     return chosen
 
@@ -39,6 +44,18 @@ def wanted(only, section, contender):
     parts = [name for name in only if name in SECTIONS]
     names = [name for name in only if name not in SECTIONS]
     return (not parts or section in parts) and (not names or any(contender.startswith(name) for name in names))
+
+
+def busy_share(seconds=2):
+    """How much of the machine others use, before anything is measured."""
+    def times():
+        with open("/proc/stat", encoding="ascii") as file:
+            return [int(word) for word in file.readline().split()[1:9]]
+
+    before = times()
+    time.sleep(seconds)
+    spent = [late - early for early, late in zip(before, times())]
+    return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
 
 
 def facts(chosen, scale):
@@ -74,6 +91,9 @@ def main():
     chosen = arguments()
     scale = settings.Scale(chosen.quick)
     results, troubles = {}, []
+    if (share := busy_share()) > 0.15:
+        troubles.append(f"others used {share:.0%} of the machine before the run began, so its figures mean little")
+        print(troubles[-1], flush=True)
     services.fresh_database()
     for number in range(chosen.rounds):
         for section, module in SECTIONS.items():
