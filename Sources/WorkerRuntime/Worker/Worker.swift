@@ -29,7 +29,7 @@ package final class Worker: Service, Sendable {
     private let inHand = InHand()
     private let isStopping: Flag
     private let hasEndedTaking = Signal(isSticky: true)
-    private let tasks = TaskTable()
+    private let tasks: TaskTable
     private let busyLanes = Atomic<Int>(0)
     private let inFlight = Gauge(label: "worker.in_flight")
     private let receipt = Mutex<DrainReceipt?>(nil)
@@ -78,6 +78,7 @@ package final class Worker: Service, Sendable {
         self.logger = logger
         self.isStopping = isStopping
         self.dependencies = dependencies
+        tasks = TaskTable(executor: pool.taskExecutor)
         runner = makeRunner(
             RunnerSettings(
                 configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
