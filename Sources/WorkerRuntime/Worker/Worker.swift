@@ -35,6 +35,8 @@ package final class Worker: Service, Sendable {
     private let receipt = Mutex<DrainReceipt?>(nil)
     private let dependencies: [Dependency]
     private let mustReport = Signal()
+    /// Asked for once: looking it up may wait, and reports come from the database's thread.
+    private let host = ProcessInfo.processInfo.hostName
 
     /// A worker whose effects are in the database.
     ///
@@ -287,7 +289,7 @@ package final class Worker: Service, Sendable {
 
     private func report(isStopping: Bool) async {
         let identity = Workers.Identity(
-            id: configuration.id, role: configuration.role, host: ProcessInfo.processInfo.hostName,
+            id: configuration.id, role: configuration.role, host: host,
             pid: ProcessInfo.processInfo.processIdentifier, version: configuration.version)
         do {
             try await Workers.report(identity, counts, isStopping: isStopping, on: pool)
