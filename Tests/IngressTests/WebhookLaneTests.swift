@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import TestSupport
 import Testing
+import Traces
 
 @testable import Ingress
 
@@ -109,6 +110,72 @@ import Testing
                 #expect(await connection.receive(until: "the-last"))
                 #expect(Self.statuses(connection.received) == Array(repeating: "202", count: count))
                 #expect(ingress.broker.messages.count == count)
+            }
+        }
+    }
+
+    /// Answered on the loop or by the task: the ledger hears of it before the sender does, and of nothing else.
+    @Test(.timeLimit(.minutes(1)))
+    func whatTheBrokerConfirmedIsNotedBeforeItsAnswer() async throws {
+        try await withIngress { ingress in
+            try await RawConnection.with(port: ingress.port) { connection in
+                let now = ingress.clock.now
+                ingress.broker.hold()
+                try await connection.send(Self.webhook("a", at: now))
+                await ingress.broker.wait { $0.heldCount > 0 }
+                #expect(ingress.broker.noted.isEmpty, "nothing is accepted before its confirm")
+                ingress.broker.release()
+                #expect(await connection.receive(until: "HTTP/1.1 202"))
+                #expect(ingress.broker.noted.map(\.routingKey) == ["calendly.a"])
+                try await connection.send(
+                    Self.webhook("b", at: now, headers: "Expect: 100-continue\r\nX-Request-Id: of-the-task\r\n"))
+                #expect(await connection.receive(until: "of-the-task"))
+                #expect(ingress.broker.noted == ingress.broker.messages)
+                ingress.broker.failure = .unavailable
+                try await connection.send(Self.webhook("c", at: now, headers: "X-Request-Id: of-the-spool\r\n"))
+                #expect(await connection.receive(until: "of-the-spool"))
+                #expect(ingress.broker.noted.map(\.routingKey) == ["calendly.a", "calendly.b"])
+                #expect(await ingress.operations.spooled.map(\.routingKey) == ["calendly.c"])
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aMessageWhoseSenderHasGoneIsNotedAllTheSame() async throws {
+        try await withIngress { ingress in
+            try await RawConnection.with(port: ingress.port) { connection in
+                ingress.broker.hold()
+                try await connection.send(Self.webhook("a", at: ingress.clock.now))
+                await ingress.broker.wait { $0.heldCount > 0 }
+            }
+            ingress.broker.release()
+            while ingress.broker.noted.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(ingress.broker.noted == ingress.broker.messages)
+        }
+    }
+
+    /// The span of the request is the task's affair or the lane's; nobody can tell which from outside.
+    @Test(.timeLimit(.minutes(1)), arguments: ["", "Expect: 100-continue\r\n"])
+    func aRefusedOrSpooledWebhookEndsItsSpans(headers: String) async throws {
+        let collector = SpanCollector.shared
+        try await withIngress { ingress in
+            try await RawConnection.with(port: ingress.port) { connection in
+                let trace = TraceContext.root(isSampled: true)
+                let headers = headers + "traceparent: \(trace.traceParent)\r\n"
+                ingress.broker.failure = .unavailable
+                try await connection.send(
+                    Self.webhook("a", at: ingress.clock.now, headers: headers + "X-Request-Id: spooled\r\n"))
+                #expect(await connection.receive(until: "spooled"))
+                ingress.broker.failure = .overloaded
+                try await connection.send(
+                    Self.webhook("b", at: ingress.clock.now, headers: headers + "X-Request-Id: refused\r\n"))
+                #expect(await connection.receive(until: "refused"))
+                let requests = collector.spans(of: trace.traceID).filter { $0.kind == .server }
+                #expect(requests.map { $0.attributes["http.response.status_code"] } == [202, 503])
+                #expect(requests.map(\.failure) == [nil, "answered 503"])
+                #expect(requests.map { $0.attributes["http.request_id"] } == ["spooled", "refused"])
+                let publishes = collector.spans(of: trace.traceID).filter { $0.kind == .producer }
+                #expect(publishes.count == 2 && publishes.allSatisfy { $0.failure != nil })
             }
         }
     }
