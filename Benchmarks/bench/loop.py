@@ -19,19 +19,21 @@ commit;
 def plain(lanes, batch):
     def start():
         return Process("plain-worker", [settings.RELEASE / "PlainWorker"], {
-            "QUEUE": "sync", "LANES": str(lanes), "BATCH": str(batch), "PREFETCH": "256"})
+            **settings.login("sync"), "QUEUE": "sync", "LANES": str(lanes), "BATCH": str(batch), "PREFETCH": "256"})
     return start, "sync", False
 
 
 def go():
-    return Process("go-worker", [settings.BIN / "go-worker"], {"QUEUE": "sync", "LANES": "16", "PREFETCH": "256"})
+    return Process("go-worker", [settings.BIN / "go-worker"], {
+        **settings.login("sync"), "QUEUE": "sync", "LANES": "16", "PREFETCH": "256"})
 
 
 def aio():
     return Process("aio-worker", [settings.PYTHON, "worker_aio.py"], {
-        "QUEUE": "sync", "LANES": "16", "PREFETCH": "256"}, cwd=settings.PEERS / "python")
+        **settings.login("sync"), "QUEUE": "sync", "LANES": "16", "PREFETCH": "256"}, cwd=settings.PEERS / "python")
 
 
+# Celery and Dramatiq declare their own queues, which no role of ours may, so they work as the administrator.
 def celery():
     return Process("celery", [
         settings.PYTHON, "-m", "celery", "-A", "worker_celery", "worker", "--pool", "prefork", "--concurrency", 4,
@@ -66,7 +68,8 @@ def measure(name, scale):
     services.purge("sync")
     if name == "raw consumer":
         services.fill(scale.messages)
-        told = json.loads(run([settings.BIN / "raw-consumer", "sync", 500, scale.messages], scale.limit_seconds))
+        told = json.loads(run([settings.BIN / "raw-consumer", "sync", 500, scale.messages], scale.limit_seconds,
+                              settings.login("sync")))
         yield "rate", {"rate": told["messages"] / told["seconds"]}
     elif name.startswith("pgbench"):
         yield "rate", {"rate": pgbench(scale)}

@@ -23,6 +23,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def merged(environment):
+    """Our environment with what a program gets beside it; None takes a variable away."""
+    return {key: value for key, value in {**os.environ, **(environment or {})}.items() if value is not None}
+
+
 class Process:
     """A program in the background, with its output in .local/bench/log."""
 
@@ -35,7 +40,7 @@ class Process:
         with open(self.log, "wb") as output:
             self.child = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd,
-                env={**os.environ, **(environment or {})}, start_new_session=True)
+                env=merged(environment), start_new_session=True)
 
     def __enter__(self):
         return self
@@ -115,7 +120,7 @@ def run(command, limit, environment=None):
     """Runs a program to its end and returns what it printed."""
     result = subprocess.run(
         [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit,
-        env={**os.environ, **(environment or {})}, cwd=settings.ROOT, check=False)
+        env=merged(environment), cwd=settings.ROOT, check=False)
     if result.returncode != 0:
         raise Trouble(f"{command[0]} ended with {result.returncode}: {(result.stderr or result.stdout)[-400:]}")
     return result.stdout

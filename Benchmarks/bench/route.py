@@ -16,18 +16,20 @@ def contenders():
 
 def neff(port):
     return Process("neff-ingress", [settings.NEFF, "ingress"], {
+        **settings.login("ingress"),
         "NEFF_HTTP_ADDRESS": f"127.0.0.1:{port}", "NEFF_LOG_LEVEL": "warning", "NEFF_WEBHOOK_TOLERANCE_S": "86400"})
 
 
 def go(port):
-    return Process("go-webhook", [settings.BIN / "go-webhook"], {"LISTEN": f"127.0.0.1:{port}"})
+    return Process("go-webhook", [settings.BIN / "go-webhook"], {
+        **settings.login("ingress"), "LISTEN": f"127.0.0.1:{port}"})
 
 
 def fastapi(port):
     return Process("fastapi", [
         settings.PYTHON, "-m", "uvicorn", "webhook_fastapi:app", "--host", "127.0.0.1", "--port", port, "--workers",
         os.cpu_count(), "--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--no-access-log",
-    ], cwd=settings.PEERS / "python")
+    ], settings.login("ingress"), cwd=settings.PEERS / "python")
 
 
 def wrk(port, connections, seconds):
@@ -64,7 +66,7 @@ def measure(name, scale):
             services.purge("sync")
             told = json.loads(run(
                 [settings.BIN / "raw-publisher", connections, scale.seconds, 0, settings.DELIVERIES],
-                scale.seconds + 60))
+                scale.seconds + 60, settings.login("ingress")))
             yield connections, {"rate": told["messages"] / told["seconds"], "bad": 0, "errors": 0}
         return
     port = free_port()

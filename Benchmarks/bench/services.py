@@ -12,7 +12,8 @@ from . import settings
 from .processes import Trouble, run
 
 EFFECTS = """create table effects (message_id text primary key, type text not null, body bytea not null,
-             at timestamptz not null default clock_timestamp())"""
+             at timestamptz not null default clock_timestamp());
+             grant insert on effects to neff_sync"""
 
 
 def postgres_environment(database=settings.DATABASE):
@@ -45,7 +46,7 @@ def fresh_database(resources=None):
     run([settings.NEFF, "migrate", "up"], 60)
     sql(EFFECTS)
     if resources:
-        run([settings.NEFF, "resources", "import", resources], 60)
+        run([settings.NEFF, "resources", "import", resources], 60, settings.login("operator"))
     # Slots begin with the same amount of unwritten work: none.
     sql("checkpoint", database="postgres")
 
@@ -100,4 +101,4 @@ def left_in(name, limit=15):
 
 def fill(count, deliveries=settings.DELIVERIES):
     """Puts a backlog into the queue `sync`, as the ingress would have."""
-    run([settings.BIN / "raw-publisher", 1000, 0, count, deliveries], 300)
+    run([settings.BIN / "raw-publisher", 1000, 0, count, deliveries], 300, settings.login("ingress"))

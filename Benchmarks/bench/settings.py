@@ -1,7 +1,8 @@
-"""Where things are and how long they take; everything comes from scripts/bench through the environment."""
+"""Where things are, who logs in as what, and how long slots take; everything comes from scripts/bench through the environment."""
 
 import os
 import pathlib
+import re
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -19,6 +20,24 @@ DATABASE_URL = os.environ["DATABASE_URL"]
 MANAGEMENT_URL = os.environ["RABBITMQ_MANAGEMENT_URL"]
 VIRTUAL_HOST = urllib.parse.urlsplit(AMQP_URL).path[1:]
 DATABASE = urllib.parse.urlsplit(DATABASE_URL).path[1:]
+
+SECRETS = re.compile(r"(NEFF_(BROKER|DATABASE)_PASSWORD|AMQP_URL|DATABASE_URL)_")
+
+
+def login(role):
+    """What a service finds in its environment: its own broker user and database log-in, and nobody else's passwords."""
+    def url(text, user, password):
+        parts = urllib.parse.urlsplit(text)
+        return parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}").geturl()
+
+    name = role.replace("-", "")
+    mine = {
+        "AMQP_URL": url(AMQP_URL, f"neff-{name}", os.environ[f"NEFF_BROKER_PASSWORD_{name.upper()}"]),
+        "DATABASE_URL": url(DATABASE_URL, f"neff_login_{name}", os.environ[f"NEFF_DATABASE_PASSWORD_{name.upper()}"]),
+        "NEFF_STATE_DIR": str(WORK / "state"),
+    }
+    hidden = {key: None for key in os.environ if SECRETS.match(key)}
+    return {**hidden, "AMQPS_URL": None, "DATABASE_TLS_URL": None, "RABBITMQ_MANAGEMENT_URL": None, **mine}
 
 
 class Scale:

@@ -25,11 +25,9 @@ def start(role, environment=None):
     """`neff ingress` or `neff worker ROLE`; returns it and the seconds it took to be ready."""
     port = free_port()
     command = [settings.NEFF, "ingress"] if role == "ingress" else [settings.NEFF, "worker", role]
-    state = settings.WORK / "state"
-    state.mkdir(exist_ok=True)
     process = Process(f"neff-{role}", command, {
-        "NEFF_ADMIN_ADDRESS": f"127.0.0.1:{port}", "NEFF_LOG_LEVEL": "warning", "NEFF_WEBHOOK_TOLERANCE_S": "86400",
-        "NEFF_STATE_DIR": str(state), **(environment or {})})
+        **settings.login(role), "NEFF_ADMIN_ADDRESS": f"127.0.0.1:{port}", "NEFF_LOG_LEVEL": "warning", "NEFF_WEBHOOK_TOLERANCE_S": "86400",
+        **(environment or {})})
     try:
         return process, process.await_ready(f"http://127.0.0.1:{port}/readyz")
     except Trouble:
