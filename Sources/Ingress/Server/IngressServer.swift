@@ -32,7 +32,8 @@ package final class IngressServer: Service {
         self.logger = logger
         let metrics = IngressMetrics(factory: factory)
         let intake = Intake(
-            publish: dependencies.publish, note: dependencies.note, spool: dependencies.spool, metrics: metrics, logger: logger)
+            publish: dependencies.publish, note: dependencies.note, spool: dependencies.spool, metrics: metrics,
+            logger: logger)
         let commands = CommandGateway(
             operations: dependencies.operations, isBrokerReady: dependencies.isBrokerReady, intake: intake,
             waiters: waiters, maxWait: configuration.maxWait)
