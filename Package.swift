@@ -138,6 +138,12 @@ let package = Package(
             dependencies: ["Chaos", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Sources/ChaosCommand", swiftSettings: strict),
 
+        // Measured by scripts/bench, not shipped
+        .executableTarget(
+            name: "PlainWorker",
+            dependencies: ["AMQP", "Messaging", "Postgres", "Telemetry", "WorkerRuntime", log, lifecycle, signals],
+            path: "Benchmarks/PlainWorker", swiftSettings: strict),
+
         // Tests
         .target(
             name: "TestSupport",

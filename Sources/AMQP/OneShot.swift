@@ -9,6 +9,8 @@ final class OneShot<Value: Sendable>: Sendable {
         case open
         /// May become `given`.
         case waiting(CheckedContinuation<Value, Never>)
+        /// May become `given`.
+        case calling(@Sendable (Value) -> Void)
         case given(Value)
     }
 
@@ -22,20 +24,35 @@ final class OneShot<Value: Sendable>: Sendable {
     /// Gives the value; false, and without effect, if one was given before.
     @discardableResult
     func give(_ value: Value) -> Bool {
-        let (isFirst, continuation) = state.withLock { state -> (Bool, CheckedContinuation<Value, Never>?) in
+        let before = state.withLock { state -> State in
+            let before = state
+            if case .given = before { return before }
+            state = .given(value)
+            return before
+        }
+        switch before {
+        case .open: break
+        case .waiting(let continuation): continuation.resume(returning: value)
+        case .calling(let call): call(value)
+        case .given: return false
+        }
+        return true
+    }
+
+    /// Has the value handed to `call`, at once if it is there, else by whoever gives it. Instead of `value`.
+    func whenGiven(_ call: @escaping @Sendable (Value) -> Void) {
+        let given = state.withLock { state -> Value? in
             switch state {
             case .open:
-                state = .given(value)
-                return (true, nil)
-            case .waiting(let continuation):
-                state = .given(value)
-                return (true, continuation)
-            case .given:
-                return (false, nil)
+                state = .calling(call)
+                return nil
+            case .given(let value):
+                return value
+            case .waiting, .calling:
+                preconditionFailure("two wait for one value")
             }
         }
-        continuation?.resume(returning: value)
-        return isFirst
+        if let given { call(given) }
     }
 
     /// Waits for the value. To be called once.
@@ -48,8 +65,8 @@ final class OneShot<Value: Sendable>: Sendable {
                     return nil
                 case .given(let value):
                     return value
-                case .waiting:
-                    preconditionFailure("two tasks wait for one value")
+                case .waiting, .calling:
+                    preconditionFailure("two wait for one value")
                 }
             }
             if let given { continuation.resume(returning: given) }

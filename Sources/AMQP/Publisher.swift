@@ -80,6 +80,23 @@ package final class Publisher: Service, Sendable {
         try result.get()
     }
 
+    /// Sends a message and has `completion` called once the broker has confirmed it or it has failed, for callers who have
+    /// no task to wait in.
+    ///
+    /// - Parameter completion: called once, on the publisher's thread or, if it fails at once, on the caller's; it must not
+    ///   block.
+    package func publish(
+        _ publication: Publication, whenFull: WhenFull = .wait,
+        completion: @escaping @Sendable (Result<Void, PublishError>) -> Void
+    ) {
+        if let objection = WireSize.objection(to: publication, frameMax: Link.frameMax) {
+            return completion(.failure(PublishError(.invalid(reason: objection))))
+        }
+        let ticket = Ticket(publication)
+        ticket.outcome.whenGiven(completion)
+        intake.admit(ticket, whenFull: whenFull)
+    }
+
     /// Returns once publishes are taken. Throws the last error when `limit` has passed first, or `CancellationError`.
     package func waitUntilConnected(within limit: Duration) async throws {
         try await engine.state.waitUntilConnected(within: limit, on: engine.thread)

@@ -11,6 +11,10 @@ package struct IngressDependencies: Sendable {
     /// Publishes and returns once the broker has confirmed. It must fail rather than wait when its window is full, and
     /// end within a few seconds whatever the broker does.
     package var publish: @Sendable (OutgoingMessage) async throws(PublishFailure) -> Void
+    /// As `publish`, for callers without a task: calls back once, from any thread, with the error if there is one.
+    package var publishThen: @Sendable (OutgoingMessage, @escaping @Sendable (PublishFailure?) -> Void) -> Void
+    /// Told of each message that was published, after its confirm and before its sender is answered; must not block.
+    package var note: @Sendable (OutgoingMessage) -> Void
     /// Whether a publish has a chance now. False saves the attempt: commands then go to the spool in the transaction of
     /// their operation.
     package var isBrokerReady: @Sendable () -> Bool
@@ -25,8 +29,11 @@ package struct IngressDependencies: Sendable {
     package var probes: Probes
     package var now: @Sendable () -> Date
 
+    /// - Parameter publishThen: nil has it done by a task and `publish`.
     package init(
         publish: @escaping @Sendable (OutgoingMessage) async throws(PublishFailure) -> Void,
+        publishThen: (@Sendable (OutgoingMessage, @escaping @Sendable (PublishFailure?) -> Void) -> Void)? = nil,
+        note: @escaping @Sendable (OutgoingMessage) -> Void = { _ in },
         isBrokerReady: @escaping @Sendable () -> Bool = { true },
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
@@ -35,6 +42,18 @@ package struct IngressDependencies: Sendable {
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.publish = publish
+        self.publishThen =
+            publishThen ?? { message, completion in
+                Task {
+                    do throws(PublishFailure) {
+                        try await publish(message)
+                        completion(nil)
+                    } catch {
+                        completion(error)
+                    }
+                }
+            }
+        self.note = note
         self.isBrokerReady = isBrokerReady
         self.spool = spool
         self.operations = operations

@@ -33,8 +33,14 @@ package final class OwnerThread: SerialExecutor {
         let handler: @Sendable () -> Void
     }
 
+    /// A job of an actor, or of a task that prefers this thread.
+    private struct Work {
+        let job: UnownedJob
+        let tasks: UnownedTaskExecutor?
+    }
+
     private struct State {
-        var jobs: [UnownedJob] = []
+        var jobs: [Work] = []
         var watches: [UInt64: Watch] = [:]
         var timers: [UInt64: Timer] = [:]
         var turns: [UInt64: @Sendable () -> Bool] = [:]
@@ -48,6 +54,8 @@ package final class OwnerThread: SerialExecutor {
             return lastID
         }
     }
+
+    private static let jobRoundsPerTurn = 16
 
     private let name: String
     private let state = Mutex(State())
@@ -72,7 +80,12 @@ package final class OwnerThread: SerialExecutor {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        signal { state in state.jobs.append(job) }
+        signal { state in state.jobs.append(Work(job: job, tasks: nil)) }
+    }
+
+    /// Takes a job of a task that prefers this thread; see `OwnerThreadTasks`.
+    func enqueue(_ job: UnownedJob, on tasks: UnownedTaskExecutor) {
+        signal { state in state.jobs.append(Work(job: job, tasks: tasks)) }
     }
 
     package func isIsolatingCurrentContext() -> Bool? {
@@ -207,12 +220,9 @@ package final class OwnerThread: SerialExecutor {
         var descriptors: [pollfd] = []
         var watched: [UInt64] = []
         while true {
-            let jobs = state.withLock { state in
-                let taken = state.jobs
-                state.jobs = []
-                return taken
-            }
-            for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
+            // A task that calls an actor here and goes on here makes two jobs for each call, so jobs are looked for a few times
+            // before the descriptors are, each of which costs a system call.
+            for _ in 0..<Self.jobRoundsPerTurn where !runJobs() { break }
 
             fireTimers()
             let hasMore = takeTurns()
@@ -250,6 +260,23 @@ package final class OwnerThread: SerialExecutor {
                 watch.handler(Readiness(events: descriptors[index].revents))
             }
         }
+    }
+
+    /// Runs the jobs that are there; false if there were none.
+    private func runJobs() -> Bool {
+        let jobs = state.withLock { state in
+            let taken = state.jobs
+            state.jobs = []
+            return taken
+        }
+        for work in jobs {
+            if let tasks = unsafe work.tasks {
+                unsafe work.job.runSynchronously(on: tasks)
+            } else {
+                unsafe work.job.runSynchronously(on: asUnownedSerialExecutor())
+            }
+        }
+        return !jobs.isEmpty
     }
 
     private func fireTimers() {

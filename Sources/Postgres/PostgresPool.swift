@@ -39,6 +39,9 @@ package final class PostgresPool: Service, Sendable {
         var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
     }
 
+    /// Runs tasks on the thread of the connections; for tasks that mostly wait for them and never block.
+    package var taskExecutor: any TaskExecutor { threads.tasks }
+
     package init(
         configuration: PostgresConfiguration, size: Int, acquireTimeout: Duration = .seconds(5),
         shutdownTimeout: Duration = .seconds(10), healthCheckInterval: Duration = .seconds(30), logger: Logger

@@ -7,9 +7,12 @@ import OwnerThread
 final class PostgresThreads: Sendable {
     let owner: OwnerThread
     let canceller: OwnerThread
+    /// For tasks that do little else than talk to the connections.
+    let tasks: OwnerThreadTasks
 
     init(name: String = "postgres") {
         owner = OwnerThread(name: name)
+        tasks = OwnerThreadTasks(owner)
         canceller = OwnerThread(name: "\(name.prefix(8))-cancel")
     }
 

@@ -37,6 +37,7 @@ final class FakeBroker: Sendable {
         var isHolding = false
         var held: [CheckedContinuation<Void, Never>] = []
         var onPublish: (@Sendable (OutgoingMessage) async -> Void)?
+        var noted: [OutgoingMessage] = []
     }
 
     private let state = Mutex(State())
@@ -50,6 +51,11 @@ final class FakeBroker: Sendable {
 
     /// What was confirmed, in order.
     var messages: [OutgoingMessage] { state.withLock { $0.messages } }
+
+    /// What the ingress noted as accepted, in order.
+    var noted: [OutgoingMessage] { state.withLock { $0.noted } }
+
+    func note(_ message: OutgoingMessage) { state.withLock { $0.noted.append(message) } }
 
     var failure: PublishError.Kind? {
         get { state.withLock { $0.failure } }

@@ -42,7 +42,7 @@ final class Harness: Sendable {
             configuration: configuration,
             dependencies: IngressDependencies(
                 publish: { [broker] (message) async throws(PublishFailure) in try await broker.publish(message) },
-                isBrokerReady: { [broker] in broker.isReady },
+                note: { [broker] in broker.note($0) }, isBrokerReady: { [broker] in broker.isReady },
                 spool: { [operations] in try await operations.spool($0) }, operations: operations, reads: schedule,
                 replays: replays,
                 letters: letters,

@@ -38,6 +38,33 @@ private actor Resident {
         #expect(threads.count == 1)
     }
 
+    @Test func aTaskThatPrefersTheThreadRunsThereBesideItsActors() async {
+        let thread = OwnerThread(name: "test")
+        let resident = Resident(on: thread)
+        let tasks = OwnerThreadTasks(thread)
+        let threads = await Task(executorPreference: tasks) {
+            var threads: Set<UInt> = [UInt(pthread_self())]
+            for _ in 0..<100 {
+                await resident.visit()
+                threads.insert(UInt(pthread_self()))
+            }
+            return threads
+        }.value
+        #expect(await resident.threads == threads)
+        #expect(threads.count == 1)
+        #expect(threads != [UInt(pthread_self())])
+    }
+
+    @Test func timersFireAlthoughTasksOfTheThreadNeverRest() async {
+        let thread = OwnerThread(name: "test")
+        let resident = Resident(on: thread)
+        let hasFired = Atomic<Bool>(false)
+        thread.schedule(after: .milliseconds(20)) { hasFired.store(true, ordering: .relaxed) }
+        await Task(executorPreference: OwnerThreadTasks(thread)) {
+            while !hasFired.load(ordering: .relaxed) { await resident.visit() }
+        }.value
+    }
+
     @Test func aTimerFiresOnceAndNotBeforeItsTime() async {
         let thread = OwnerThread(name: "test")
         defer { thread.stop() }

@@ -193,6 +193,31 @@ import WorkerRuntime
         }
     }
 
+    /// What is written in a savepoint bears another transaction id than the transaction itself.
+    @Test(arguments: [false, true]) func aBatchHasSavepointsOnlyOnceAMessageHasFailed(hasBadOne: Bool) async throws {
+        try await Rig.with { rig in
+            try await rig.publish((0..<20).map { Rig.message("m\($0)") })
+            let running = try await rig.start(Rig.configuration(concurrency: 1, batchSize: 20)) { envelope, context in
+                if hasBadOne, envelope.id == "m7" { return .deadLetter(code: "bad", detail: "as told") }
+                _ = try await context.transaction.query(
+                    """
+                    insert into effects (message_id, note)
+                    values (\(envelope.id), (txid_current() % 4294967296)::text)
+                    """)
+                return .done
+            }
+            try await eventually { running.worker.counts.handled == (hasBadOne ? 19 : 20) }
+            try await running.stop()
+            let rows = try await rig.pool.query(
+                """
+                select count(*) filter (where inbox.xmin::text = note)::int as plain, count(*)::int as all
+                from inbox join effects using (message_id)
+                """)
+            let (plain, all) = (try rows[0].decode("plain", as: Int.self), try rows[0].decode("all", as: Int.self))
+            #expect(hasBadOne ? plain < all : plain == all)
+        }
+    }
+
     @Test func aBatchThatCannotCommitIsTakenApart() async throws {
         try await Rig.with { rig in
             // Checked at commit only, where no savepoint helps.

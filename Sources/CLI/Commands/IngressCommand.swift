@@ -96,8 +96,13 @@ struct IngressCommand: AsyncParsableCommand {
         return IngressDependencies(
             publish: { message throws(PublishError) in
                 try await publisher.publish(message.publication, whenFull: .fail)
-                journal.note(message)
             },
+            publishThen: { message, completion in
+                publisher.publish(message.publication, whenFull: .fail) { result in
+                    if case .failure(let error) = result { completion(error) } else { completion(nil) }
+                }
+            },
+            note: { message in journal.note(message) },
             isBrokerReady: {
                 if case .connected = publisher.state { true } else { false }
             },

@@ -65,14 +65,7 @@ struct Responder: Sendable {
                 .payloadTooLarge, "The body may have \(limit) bytes.", headers: [.connection: "close"])
             response = render(problem, incoming)
         }
-        complete(&response, incoming)
-        requests.answered(route: route, status: response.status.code, within: start.duration(to: .now))
-        span?.end(
-            failure: response.status.code >= 500 ? "answered \(response.status.code)" : nil,
-            [
-                "http.response.status_code": .number(response.status.code),
-                "http.request_id": .text(incoming.requestID),
-            ])
+        finish(&response, incoming, route, span, since: start)
         let hasBody = request.head.method != .head && response.status != .notModified
         try await writer.write(
             response: HTTPResponse(status: response.status, headerFields: response.headers),
@@ -95,8 +88,23 @@ struct Responder: Sendable {
         return (rest[..<mark], rest[rest.utf8.index(after: mark)...])
     }
 
+    /// Adds what every answer has, counts it, and ends its span.
+    func finish(
+        _ response: inout IngressResponse, _ request: IngressRequest, _ route: Int?, _ span: Span?,
+        since start: ContinuousClock.Instant
+    ) {
+        complete(&response, request)
+        requests.answered(route: route, status: response.status.code, within: start.duration(to: .now))
+        span?.end(
+            failure: response.status.code >= 500 ? "answered \(response.status.code)" : nil,
+            [
+                "http.response.status_code": .number(response.status.code),
+                "http.request_id": .text(request.requestID),
+            ])
+    }
+
     /// Probes and paths that are none of ours are not worth a span.
-    private func span(of method: HTTPRequest.Method, _ route: Int?, under caller: TraceContext?) -> Span? {
+    func span(of method: HTTPRequest.Method, _ route: Int?, under caller: TraceContext?) -> Span? {
         guard let template = route.map({ table.routes[$0].template }),
             template.hasPrefix("/v1/") || template.hasPrefix("/webhooks/")
         else { return nil }
@@ -124,8 +132,13 @@ struct Responder: Sendable {
                 }
             }
         } catch {
-            return render(problem(for: error, request), request)
+            return answer(to: request, failedWith: error)
         }
+    }
+
+    /// What a caller is told of an error.
+    func answer(to request: IngressRequest, failedWith error: any Error) -> IngressResponse {
+        render(problem(for: error, request), request)
     }
 
     /// What may be told of an error. Details that only help us go to the log.
@@ -163,7 +176,6 @@ struct Responder: Sendable {
             ?? IngressResponse(status: HTTPResponse.Status(code: problem.problem.status), headers: problem.headers)
     }
 
-    /// Adds what every answer has.
     private func complete(_ response: inout IngressResponse, _ request: IngressRequest) {
         if response.status != .notModified { response.headers[.contentLength] = "\(response.body.readableBytes)" }
         response.headers[.date] = date.text(at: request.receivedAt)

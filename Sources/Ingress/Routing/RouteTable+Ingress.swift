@@ -26,7 +26,7 @@ extension RouteTable {
                     method, template, maxBodyBytes: limits.maxAPIBodyBytes, handler: .authorized(permission, handle)))
         }
 
-        open(.post, "/webhooks/calendly", maxBodyBytes: limits.maxWebhookBodyBytes, webhook.receive)
+        open(.post, CalendlyWebhook.path, maxBodyBytes: limits.maxWebhookBodyBytes, webhook.receive)
 
         staffOnly(.post, "/v1/jobs", .createJob, staff.createJob)
         staffOnly(.get, "/v1/jobs", .readSchedule, staff.listJobs)

@@ -19,6 +19,7 @@ package final class IngressServer: Service {
     private let listening = Signal<Int>()
     let table: RouteTable
     private let responder: Responder
+    private let webhook: CalendlyWebhook
 
     /// - Throws: `IngressError` (`invalidConfiguration`).
     package init(
@@ -31,14 +32,16 @@ package final class IngressServer: Service {
         self.logger = logger
         let metrics = IngressMetrics(factory: factory)
         let intake = Intake(
-            publish: dependencies.publish, spool: dependencies.spool, metrics: metrics, logger: logger)
+            publish: dependencies.publish, note: dependencies.note, spool: dependencies.spool, metrics: metrics,
+            logger: logger)
         let commands = CommandGateway(
             operations: dependencies.operations, isBrokerReady: dependencies.isBrokerReady, intake: intake,
             waiters: waiters, maxWait: configuration.maxWait)
+        webhook = CalendlyWebhook(
+            keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
+            metrics: metrics)
         table = .ingress(
-            webhook: CalendlyWebhook(
-                keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
-                metrics: metrics),
+            webhook: webhook,
             staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
             replays: ReplayAPI(campaigns: dependencies.replays), letters: LettersAPI(letters: dependencies.letters),
             probes: dependencies.probes, limits: configuration.limits)
@@ -107,12 +110,13 @@ package final class IngressServer: Service {
         let limits = configuration.limits
         let deadlines = ConnectionDeadline.Limits(configuration.timeouts)
         let responder = responder
+        let lane = WebhookLane.Work(webhook: webhook, responder: responder, publish: dependencies.publishThen)
         let http = HTTP1Channel(
             responder: { request, writer, channel in
                 try await responder.respond(to: request, writer: writer, channel: channel)
             },
             configuration: HTTP1Channel.Configuration(
-                additionalChannelHandlers: [ConnectionDeadlineHandler(deadlines)],
+                additionalChannelHandlers: [ConnectionDeadlineHandler(deadlines), WebhookLane(lane)],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: limits.maxHeaderBytes, maxHeaderListSize: limits.maxHeaderBytes,
                     maxHeaderFieldCount: limits.maxHeaderCount)))

@@ -19,7 +19,17 @@ struct CalendlyWebhook: Sendable {
     let intake: Intake
     let metrics: IngressMetrics
 
+    static let path = "/webhooks/calendly"
+
     func receive(_ request: IngressRequest) async throws -> IngressResponse {
+        try await intake.store(message(from: request), kind: .webhook)
+        return IngressResponse(status: .accepted)
+    }
+
+    /// The message that a delivery becomes, if it can be believed.
+    ///
+    /// - Throws: `ProblemResponse`.
+    func message(from request: IngressRequest) throws -> OutgoingMessage {
         guard !keys.isEmpty else {
             metrics.webhook(.unconfigured)
             throw ProblemResponse.unavailable("No signing key is configured, so no webhook can be believed.")
@@ -42,8 +52,7 @@ struct CalendlyWebhook: Sendable {
         let envelope = Envelope(
             id: Self.messageID(parts, mark), type: .calendly(event), timestamp: request.receivedAt,
             traceParent: request.trace.traceParent, signature: mark, body: request.body)
-        try await intake.store(OutgoingMessage(exchange: .inbound, envelope: envelope), kind: .webhook)
-        return IngressResponse(status: .accepted)
+        return OutgoingMessage(exchange: .inbound, envelope: envelope)
     }
 
     /// The event's name as it may stand in a routing key, and what makes the message's id.

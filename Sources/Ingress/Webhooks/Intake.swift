@@ -15,6 +15,8 @@ struct Intake: Sendable {
     }
 
     let publish: @Sendable (OutgoingMessage) async throws(PublishError) -> Void
+    /// Told of each message that the broker has confirmed, before its sender is.
+    let note: @Sendable (OutgoingMessage) -> Void
     let spool: @Sendable (OutgoingMessage) async throws -> Void
     let metrics: IngressMetrics
     let logger: Logger
@@ -26,31 +28,43 @@ struct Intake: Sendable {
     /// - Throws: `ProblemResponse` 503, with `Retry-After`, if it could be stored nowhere or the publisher's window is full.
     ///   A full window does not spill into the database: that would only move the overload.
     func store(_ message: OutgoingMessage, kind: Kind) async throws {
+        let publishing = begin(message)
+        do throws(PublishError) {
+            try await publish(publishing.message)
+            publishing.span.end()
+            note(publishing.message)
+        } catch {
+            publishing.span.end(failure: "\(error)")
+            try await store(message, kind: kind, after: error)
+        }
+    }
+
+    /// Opens the span of a publish, and has the message carry it.
+    func begin(_ message: OutgoingMessage) -> (message: OutgoingMessage, span: Span) {
         let span = Span.begin(
             "publish \(message.exchange.rawValue)", .producer, parent: message.envelope.trace,
             message.spanAttributes)
-        do throws(PublishError) {
-            var message = message
-            message.envelope = message.envelope.sent(by: span.context)
-            try await publish(message)
-            span.end()
-        } catch {
-            span.end(failure: "\(error)")
-            switch error.kind {
-            case .overloaded:
-                metrics.overloaded()
-                throw ProblemResponse.overloaded
-            case .invalid:
-                // The spool's relay could not publish it either.
-                logger.error("message cannot be published", metadata: Self.metadata(message, "\(error)"))
-                throw ProblemResponse(.internalError)
-            case .returned:
-                logger.error("message was returned as unroutable", metadata: Self.metadata(message, "\(error)"))
-            default:
-                logger.notice("publish failed", metadata: Self.metadata(message, "\(error)"))
-            }
-            try await storeInSpool(message, kind: kind)
+        var message = message
+        message.envelope = message.envelope.sent(by: span.context)
+        return (message, span)
+    }
+
+    /// Stores a message that could not be published, if it can be stored otherwise.
+    func store(_ message: OutgoingMessage, kind: Kind, after error: PublishError) async throws {
+        switch error.kind {
+        case .overloaded:
+            metrics.overloaded()
+            throw ProblemResponse.overloaded
+        case .invalid:
+            // The spool's relay could not publish it either.
+            logger.error("message cannot be published", metadata: Self.metadata(message, "\(error)"))
+            throw ProblemResponse(.internalError)
+        case .returned:
+            logger.error("message was returned as unroutable", metadata: Self.metadata(message, "\(error)"))
+        default:
+            logger.notice("publish failed", metadata: Self.metadata(message, "\(error)"))
         }
+        try await storeInSpool(message, kind: kind)
     }
 
     /// Stores it in the database alone.

@@ -9,13 +9,18 @@ import Traces
 
 /// Runs message handlers: inbox row, effect and outbox rows in one transaction, several messages in one if they are there.
 ///
-/// In a batch each message has a savepoint, so one that fails is undone by itself. What cannot be undone by a savepoint (a
-/// deadlock, a broken connection, a failed commit) takes the batch apart: its messages are run one by one, and each answers
-/// for itself.
+/// A batch is first run as if nothing could fail: all its messages are claimed by one statement, then handled one after
+/// another. If one fails, everything is undone and the batch is run again with a savepoint for each message, so that the one
+/// is undone by itself; batches that follow are run that way for a while. What cannot be undone by a savepoint (a deadlock, a
+/// broken connection, a failed commit) takes the batch apart: its messages are run one by one, and each answers for itself.
 struct MessageRunner: JobRunner {
     let handler: any MessageHandler
     let settings: RunnerSettings
 
+    /// How many batches are run with savepoints after one in which a message failed.
+    static let cautiousBatches = 16
+
+    private let caution = Caution()
     private let batchSizes = Recorder(label: "worker.batch.size")
     private let fallbacks = Counter(label: "worker.batch.fallbacks")
 
@@ -37,7 +42,14 @@ struct MessageRunner: JobRunner {
             // In the order of ids: lanes that hold copies of the same messages claim them in the same order, so that
             // they wait for each other instead of deadlocking.
             let order = jobs.indices.sorted { jobs[$0].envelope.id < jobs[$1].envelope.id }
-            if let results = await runBatch(order.map { jobs[$0] }) {
+            let sortedJobs = order.map { jobs[$0] }
+            var answers: [JobResult]?
+            if Self.canBeClaimedTogether(sortedJobs), !caution.isDue {
+                answers = await runTogether(sortedJobs)
+                if answers == nil { caution.begin(Self.cautiousBatches) }
+            }
+            if answers == nil { answers = await runBatch(sortedJobs) }
+            if let results = answers {
                 var sorted = results
                 for (position, index) in order.enumerated() { sorted[index] = results[position] }
                 return sorted
@@ -47,6 +59,47 @@ struct MessageRunner: JobRunner {
         var results: [JobResult] = []
         for job in jobs { results.append(await runAlone(job)) }
         return results
+    }
+
+    /// Whether messages can be claimed together, before the first of them is handled.
+    ///
+    /// Of two copies of a message, the second must wait for what becomes of the first. And a campaign's fence stands before
+    /// the claim: a replayed message that has been recalled must not be claimed at all.
+    private static func canBeClaimedTogether(_ jobs: [Job]) -> Bool {
+        jobs.allSatisfy { $0.envelope.replay == nil }
+            && zip(jobs, jobs.dropFirst()).allSatisfy { $0.envelope.id != $1.envelope.id }
+    }
+
+    /// Runs a batch without savepoints; its messages are ordered by id and can be claimed together.
+    ///
+    /// - Returns: nil if anything at all went wrong; nothing of it has happened then, or its commit is in doubt, which the
+    ///   claims of the next run find out.
+    private func runTogether(_ jobs: [Job]) async -> [JobResult]? {
+        let configuration = settings.configuration
+        let mark = PublishMark()
+        let spans = TransactionSpans(jobs)
+        do {
+            let results = try await settings.pool.withTransaction { transaction in
+                try await withTimeLimit(configuration.handlerTimeout) {
+                    let new = try await Inbox.insert(
+                        consumer: configuration.role, messageIDs: jobs.map(\.envelope.id), in: transaction)
+                    var results: [JobResult] = []
+                    for job in jobs {
+                        let isNew = new.contains(job.envelope.id)
+                        results.append(isNew ? try await effect(of: job, in: transaction, mark) : .duplicate)
+                    }
+                    return results
+                }
+            }
+            spans.end()
+            mark.relay(settings.relayOutbox)
+            return results
+        } catch is Undone {
+            spans.end(failure: "rolled back by a handler")
+        } catch {
+            spans.end(failure: "rolled back: \(FailureCause(error))")
+        }
+        return nil
     }
 
     /// - Returns: nil if the batch must be taken apart; nothing of it has happened then, or its commit is in doubt.
@@ -131,11 +184,7 @@ struct MessageRunner: JobRunner {
 
     /// Claims the message and has it handled.
     private func handle(_ job: Job, in transaction: Transaction, _ mark: PublishMark) async throws -> JobResult {
-        let configuration = settings.configuration
-        let context = HandlerContext(
-            transaction: transaction, now: Date(), worker: configuration.id, logger: settings.logger(for: job),
-            onPublish: { mark.set() })
-        return try await withTimeLimit(configuration.handlerTimeout) {
+        try await withTimeLimit(settings.configuration.handlerTimeout) {
             if let stamp = job.envelope.replay {
                 switch try await ReplayFence.check(stamp, in: transaction) {
                 case .pass: break
@@ -144,17 +193,40 @@ struct MessageRunner: JobRunner {
                 }
             }
             let isNew = try await Inbox.insert(
-                consumer: configuration.role, messageID: job.envelope.id, in: transaction)
-            guard isNew else { return .duplicate }
-            let outcome = try await TraceContext.$current.withValue(job.span.context) {
-                try await handler.handle(job.envelope, in: context)
-            }
-            switch outcome {
-            case .done, .ignored: return .finished(outcome)
-            case .retry, .deadLetter, .release: throw Undone(outcome: outcome)
-            }
+                consumer: settings.configuration.role, messageID: job.envelope.id, in: transaction)
+            return isNew ? try await effect(of: job, in: transaction, mark) : .duplicate
         }
     }
+
+    /// Has a claimed message handled.
+    ///
+    /// - Throws: `Undone`, or what the handler throws.
+    private func effect(of job: Job, in transaction: Transaction, _ mark: PublishMark) async throws -> JobResult {
+        let context = HandlerContext(
+            transaction: transaction, now: Date(), worker: settings.configuration.id,
+            logger: settings.logger(for: job), onPublish: { mark.set() })
+        let outcome = try await TraceContext.$current.withValue(job.span.context) {
+            try await handler.handle(job.envelope, in: context)
+        }
+        switch outcome {
+        case .done, .ignored: return .finished(outcome)
+        case .retry, .deadLetter, .release: throw Undone(outcome: outcome)
+        }
+    }
+}
+
+/// Counts the batches that are run with savepoints, because a message failed not long ago.
+private final class Caution: Sendable {
+    private let batches = Atomic<Int>(0)
+
+    /// Whether the next batch is one of them; counts it.
+    var isDue: Bool {
+        guard batches.load(ordering: .relaxed) > 0 else { return false }
+        batches.subtract(1, ordering: .relaxed)
+        return true
+    }
+
+    func begin(_ count: Int) { batches.store(count, ordering: .relaxed) }
 }
 
 /// Whether a transaction has written to the outbox.

@@ -9,6 +9,12 @@ final class TaskTable: Sendable {
     }
 
     private let state = Mutex(State())
+    private let executor: (any TaskExecutor)?
+
+    /// - Parameter executor: where the tasks run; nil is the cooperative pool.
+    init(executor: (any TaskExecutor)? = nil) {
+        self.executor = executor
+    }
 
     /// Starts a task; cancelled from the beginning if the table has been.
     func start(_ work: @escaping @Sendable () async -> Void) {
@@ -16,7 +22,7 @@ final class TaskTable: Sendable {
             state.lastID += 1
             let id = state.lastID
             // It cannot forget itself before it is entered, because entering happens under the lock.
-            let task = Task {
+            let task = Task(executorPreference: executor) {
                 await work()
                 self.forget(id)
             }

@@ -29,12 +29,14 @@ package final class Worker: Service, Sendable {
     private let inHand = InHand()
     private let isStopping: Flag
     private let hasEndedTaking = Signal(isSticky: true)
-    private let tasks = TaskTable()
+    private let tasks: TaskTable
     private let busyLanes = Atomic<Int>(0)
     private let inFlight = Gauge(label: "worker.in_flight")
     private let receipt = Mutex<DrainReceipt?>(nil)
     private let dependencies: [Dependency]
     private let mustReport = Signal()
+    /// Asked for once: looking it up may wait, and reports come from the database's thread.
+    private let host = ProcessInfo.processInfo.hostName
 
     /// A worker whose effects are in the database.
     ///
@@ -78,6 +80,7 @@ package final class Worker: Service, Sendable {
         self.logger = logger
         self.isStopping = isStopping
         self.dependencies = dependencies
+        tasks = TaskTable(executor: pool.taskExecutor)
         runner = makeRunner(
             RunnerSettings(
                 configuration: configuration, pool: pool, relayOutbox: { relay?.wake() },
@@ -285,7 +288,7 @@ package final class Worker: Service, Sendable {
 
     private func report(isStopping: Bool) async {
         let identity = Workers.Identity(
-            id: configuration.id, role: configuration.role, host: ProcessInfo.processInfo.hostName,
+            id: configuration.id, role: configuration.role, host: host,
             pid: ProcessInfo.processInfo.processIdentifier, version: configuration.version)
         do {
             try await Workers.report(identity, counts, isStopping: isStopping, on: pool)

@@ -1,0 +1,1 @@
+"""What scripts/bench runs: contenders side by side, interleaved rounds, a table with ratios, JSON and a chart."""
