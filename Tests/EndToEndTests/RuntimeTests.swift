@@ -103,7 +103,7 @@ import Testing
             }
             #expect(isRecorded)
             let balanced = try await neff.execute(["ledger", "balance"])
-            #expect(balanced.code == 0, "\(balanced.output)")
+            #expect(balanced.code == 0, "\(balanced.output) \(balanced.errors)")
 
             let lost: String = try await neff.pool.query(
                 """

@@ -118,8 +118,7 @@ private struct BalanceReport: Encodable {
         }
         let consumers: @Sendable (String, String) -> [String] = { routes.consumers($0, $1) }
         let before = try await LedgerBalance.look(since: since, consumers: consumers, on: pool)
-        let queues = try await QueueDepth.all(management: management, virtualHost: try Broker.virtualHost())
-            .map(QueueCount.init)
+        let queues = try await counts(management: management)
         let after = try await LedgerBalance.look(since: since, consumers: consumers, on: pool)
         var inBroker: [String: Int] = [:]
         for queue in queues {
@@ -140,6 +139,17 @@ private struct BalanceReport: Encodable {
                     })
             },
             queues: queues.filter { $0.ready + $0.inFlight > 0 })
+    }
+
+    /// The broker counts every five seconds, so a queue that it has not counted yet is worth waiting for.
+    private static func counts(management: String) async throws -> [QueueCount] {
+        let virtualHost = try Broker.virtualHost()
+        var depths = try await QueueDepth.all(management: management, virtualHost: virtualHost)
+        for _ in 0..<10 where depths.contains(where: { $0.ready == nil || $0.unacknowledged == nil }) {
+            try await Task.sleep(for: .seconds(2))
+            depths = try await QueueDepth.all(management: management, virtualHost: virtualHost)
+        }
+        return try depths.map(QueueCount.init)
     }
 
     func print() {
