@@ -28,17 +28,25 @@ package struct Migrator: Sendable {
         /// Asking for the lock; another program may hold it for long.
         case waitingForLock
         case applying(version: Int, name: String)
+        /// A lock could not be had in time, or stood crosswise to another's: undone, to be tried again.
+        case busy(version: Int, name: String)
         case applied(version: Int, name: String, Duration)
     }
 
     /// Any number will do, as long as every version of the program uses the same one: "neffmigr" in ASCII.
     private static let lockKey = 0x6e65_6666_6d69_6772
 
+    /// How often a migration is begun that finds tables locked. Under load an attempt lasts `lockTimeout` at most.
+    private static let tries = 40
+
     package let migrations: [Migration]
+    /// How long a migration waits for the lock of one table. Everybody else queues behind such a wait.
+    package let lockTimeout: Duration
 
     /// - Parameter migrations: in any order; they are checked when they are used.
-    package init(migrations: [Migration]) {
+    package init(migrations: [Migration], lockTimeout: Duration = .seconds(2)) {
         self.migrations = migrations.sorted { $0.version < $1.version }
+        self.lockTimeout = lockTimeout
     }
 
     /// The newest version this program knows; 0 if none.
@@ -69,8 +77,8 @@ package struct Migrator: Sendable {
 
     /// Applies what is pending, each migration in a transaction of its own together with its row.
     ///
-    /// Works on a connection of its own without a statement timeout; waits for table locks for 15 s at most, since
-    /// everybody else queues behind such a wait.
+    /// Works on a connection of its own without a statement timeout. A migration that meets locked tables, or deadlocks with
+    /// the program at work, is undone and begun again after a pause, up to 40 times.
     /// - Parameter progress: called as things happen.
     /// - Returns: what was applied.
     /// - Throws: `schemaTooNew`, `invalidMigration`; errors of the database, with everything before the failed
@@ -118,11 +126,30 @@ package struct Migrator: Sendable {
         var applied: [Migration] = []
         for migration in migrations where pending.contains(migration.version) {
             progress(.applying(version: migration.version, name: migration.name))
-            let duration = try await apply(migration, on: connection)
+            let duration = try await applyAgainWhileBusy(migration, on: connection, progress: progress)
             progress(.applied(version: migration.version, name: migration.name, duration))
             applied.append(migration)
         }
         return applied
+    }
+
+    /// A migration takes locks in its own order and the program at work in another, so under load a deadlock is no fault of
+    /// either; nor is a long transaction that holds a table.
+    private func applyAgainWhileBusy(
+        _ migration: Migration, on connection: PostgresConnection, progress: @Sendable (Progress) -> Void
+    ) async throws -> Duration {
+        for _ in 1..<Self.tries {
+            do {
+                return try await apply(migration, on: connection)
+            } catch let error as PostgresError
+                where error.sqlState == .deadlockDetected || error.sqlState == .lockNotAvailable
+            {
+                progress(.busy(version: migration.version, name: migration.name))
+                // Those who queued behind it go first.
+                try await Task.sleep(for: .milliseconds(.random(in: 200...600)))
+            }
+        }
+        return try await apply(migration, on: connection)
     }
 
     /// The row comes first: should the lock ever fail, the second starter stops at the primary key.
@@ -132,7 +159,7 @@ package struct Migrator: Sendable {
         do {
             try await connection.withTransaction { transaction in
                 _ = try await transaction.pipeline([
-                    "set local lock_timeout = '15s'",
+                    "select set_config('lock_timeout', \(String(Int(lockTimeout / .milliseconds(1)))), true)",
                     """
                     insert into schema_migrations (version, name, checksum)
                     values (\(migration.version), \(migration.name), \(Self.checksum(of: migration)))

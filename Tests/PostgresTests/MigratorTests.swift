@@ -67,6 +67,26 @@ import Testing
         }
     }
 
+    /// Somebody's transaction holds the table; once the migration has given way, it ends.
+    @Test func aMigrationThatMeetsALockedTableIsBegunAgain() async throws {
+        try await withScratchDatabase { pool in
+            let migrator = Migrator(migrations: [first, second], lockTimeout: .milliseconds(100))
+            try await Migrator(migrations: [first]).up(on: pool)
+            let (busy, tell) = AsyncStream<Migrator.Progress>.makeStream()
+            let (held, isHeld) = AsyncStream<Void>.makeStream()
+            async let holding: Void = pool.withTransaction { transaction in
+                _ = try await transaction.query("select id from a for update")
+                isHeld.yield()
+                for await event in busy where event == .busy(version: 2, name: "second") { break }
+            }
+            for await _ in held { break }
+            let applied = try await migrator.up(on: pool) { tell.yield($0) }
+            try await holding
+            #expect(applied == [second])
+            #expect(try await pool.query("select id, b from a").count == 1)
+        }
+    }
+
     @Test func aMigrationThatEndsItsTransactionIsRefused() async throws {
         try await withScratchDatabase { pool in
             let sly = Migration(version: 1, name: "sly", sql: "-- breaking: no\ncreate table b (id int); commit;")

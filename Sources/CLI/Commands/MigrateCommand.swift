@@ -17,7 +17,12 @@ struct MigrateCommand: AsyncParsableCommand {
         func run() async throws {
             try await Database.with("migrate", checksSchema: false) { pool in
                 let applied = try await Migrator(migrations: Schema.migrations()).up(on: pool) { progress in
-                    if case .applying(let version, let name) = progress { print("applying \(version) \(name)") }
+                    switch progress {
+                    case .applying(let version, let name): print("applying \(version) \(name)")
+                    case .busy(let version, _):
+                        Terminal.complain("\(version) met locked tables: undone, and begun again")
+                    case .waitingForLock, .applied: break
+                    }
                 }
                 if applied.isEmpty {
                     print("nothing to do: the schema is at version \(try Schema.migrations().last?.version ?? 0)")

@@ -29,9 +29,10 @@ extension DeadLetter {
         // Of the trip that ended here; `stamp` has them.
         for name in [HeaderName.replayCampaign, HeaderName.replayEpoch] { kept.headers[name] = nil }
         let json = (try? kept.json()) ?? (properties: "{}", headers: "{}")
+        // Two copies of one message may die after different numbers of attempts; it is one death until a replay.
         self.init(
-            id: id, deathKey: "\(queue)/\(messageID)/\(attemptCount)/\(replayCount)", queue: queue.withoutNUL,
-            messageID: messageID, type: (envelope?.type.rawValue ?? properties.type ?? "unknown").withoutNUL,
+            id: id, deathKey: "\(queue)/\(messageID)/\(replayCount)", queue: queue.withoutNUL, messageID: messageID,
+            type: (envelope?.type.rawValue ?? properties.type ?? "unknown").withoutNUL,
             exchange: isUnrouted ? delivery.exchange.withoutNUL : "",
             routingKey: isUnrouted ? delivery.routingKey.withoutNUL : queue.withoutNUL,
             correlationID: properties.correlationID?.withoutNUL, propertiesJSON: json.properties,
