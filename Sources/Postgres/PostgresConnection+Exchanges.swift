@@ -51,7 +51,12 @@ extension PostgresConnection {
 
     private func sendPipeline(_ job: Job, isPreamble: Bool = false) {
         guard let raw = handle?.raw else { return }
-        var steps: [Exchange.Step] = deferred.map { .control($0, isReported: false) }
+        // What was deferred or is asked for may open a transaction, so only before it can a failure be without effect.
+        var steps: [Exchange.Step] = []
+        if PQtransactionStatus(raw) == PQTRANS_IDLE, !statements.abandoned.isEmpty {
+            steps = statements.abandoned.prefix(8).map { .deallocate($0) } + [.sync]
+        }
+        steps += deferred.map { .control($0, isReported: false) }
         var keys: [StatementCache.Key] = []
         deferred = []
         var sql: [SQL] = []
@@ -63,10 +68,6 @@ extension PostgresConnection {
             steps += texts.map { .control($0, isReported: true) }
         case .script, .copyIn:
             break
-        }
-        // Last, so that it cannot stand in anybody's way; in a failed transaction it would be refused.
-        if PQtransactionStatus(raw) != PQTRANS_INERROR {
-            steps += statements.abandoned.prefix(8).map { .deallocate($0) }
         }
         steps.append(.sync)
 
