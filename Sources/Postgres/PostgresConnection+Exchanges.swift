@@ -262,8 +262,9 @@ extension PostgresConnection {
             }
         }
         if failure == nil, finished.isPreamble {
-            sendSimple(job)
-            return
+            if !job.isCancelled { return sendSimple(job) }
+            // The request came while BEGIN was under way and had nothing to cancel.
+            failure = PostgresError(.cancelled, "cancelled before it was sent", sqlState: .queryCanceled)
         }
         let isClean = status == PQTRANS_IDLE && deferred.isEmpty && scope == nil && channels.isEmpty && queue.isEmpty
         condition.store(isClean ? .clean : .dirty, ordering: .releasing)

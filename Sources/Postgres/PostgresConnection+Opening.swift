@@ -22,7 +22,8 @@ extension PostgresConnection {
     }
 
     private func startConnecting(_ completion: @escaping @Sendable (Result<Void, any Error>) -> Void) {
-        if let closeReason { return completion(.failure(closeReason)) }
+        // Closed before it was opened, by a task that was cancelled.
+        if let closeReason { return completion(.failure(closeReason.underlying ?? closeReason)) }
         do throws(PostgresError) {
             // Blocks the thread while a host name is looked up; a numeric address or `hostaddr` never does.
             handle = try ConnectionHandle(configuration, logger: logger)

@@ -184,7 +184,9 @@ package actor PostgresConnection {
     private func submit(
         _ request: Request, id: UInt64, in scope: TransactionScope?, isShielded: Bool
     ) async throws -> [Rows] {
-        try await withCheckedThrowingContinuation { continuation in
+        // Again, on the thread: a cancellation since the caller's check has found no job to cancel.
+        if !isShielded { try Task.checkCancellation() }
+        return try await withCheckedThrowingContinuation { continuation in
             enqueue(
                 Job(
                     id: id, request: request, scope: scope, isShielded: isShielded,

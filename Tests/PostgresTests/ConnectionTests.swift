@@ -161,6 +161,21 @@ import Testing
         }
     }
 
+    /// The request to cancel may be on the connection's thread before the statement is. One that was lost there would let
+    /// the statement sleep for the suite's time limit.
+    @Test func aCancellationAtOnceIsNeverLost() async throws {
+        try await withConnection { configuration in
+            configuration.statementTimeout = nil
+        } body: { connection in
+            for round in 0..<3_000 {
+                let task = Task { try await connection.query("select pg_sleep(600)") }
+                for _ in 0..<(round % 8) { await Task.yield() }
+                task.cancel()
+                await #expect(throws: CancellationError.self) { try await task.value }
+            }
+        }
+    }
+
     /// Cancels at every moment between "not sent" and "answered"; a stray cancellation would hit the query after it.
     @Test func lateCancellationsNeverHitTheNextStatement() async throws {
         try await withConnection { connection in
