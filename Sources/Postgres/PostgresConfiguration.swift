@@ -16,6 +16,8 @@ package struct PostgresConfiguration: Sendable {
     package var lockTimeout: Duration? = .seconds(10)
     /// The server ends a session whose transaction stays idle for this long; nil for no limit.
     package var idleInTransactionTimeout: Duration? = .seconds(60)
+    /// How much longer than the statement timeout our side waits for the server's word; tests wait less.
+    var silenceAllowance: Duration = .seconds(10)
     /// Statements kept prepared on each connection; 0 prepares none.
     package var statementCacheSize = 256
 

@@ -127,11 +127,13 @@ extension PostgresConnection {
         flush()
     }
 
-    /// Gives up on a server that has stopped talking: its own limit for each statement and ten seconds.
+    /// Gives up on a server that has stopped talking: its own limit for each statement and the allowance.
     private func startWatchdog(statementCount: Int) {
         guard let limit = configuration.statementTimeout else { return }
         if case .copyIn? = running?.job.request { return }  // As long as the data takes; keepalives guard it.
-        running?.watchdog = threads.owner.schedule(after: limit * statementCount + .seconds(10)) { [weak self] in
+        running?.watchdog = threads.owner.schedule(
+            after: limit * statementCount + configuration.silenceAllowance
+        ) { [weak self] in
             self?.assumeIsolated { connection in
                 connection.close(PostgresError(.timeout, "the server did not answer within its own time limit"))
             }

@@ -114,7 +114,9 @@ extension PostgresConnection {
         if let job = running?.job {
             if let watchdog = running?.watchdog { threads.owner.cancel(watchdog) }
             running = nil
-            job.completion(.failure(job.isCancelled ? CancellationError() : error))
+            var unanswered = error
+            unanswered.isUnanswered = true
+            job.completion(.failure(job.isCancelled ? CancellationError() : unanswered))
         }
         var unsent = error
         unsent.isUnsent = true
