@@ -12,8 +12,12 @@ struct ConnectionHandle: ~Copyable {
     let notices: NoticeSink
 
     /// Begins to connect; `PQconnectPoll` goes on.
-    init(_ configuration: PostgresConfiguration, logger: Logger) throws(PostgresError) {
-        let parameters = configuration.connectionParameters
+    ///
+    /// - Parameter addresses: of the host names, so that none has to be looked up in here.
+    init(
+        _ configuration: PostgresConfiguration, addresses: [String: String], logger: Logger
+    ) throws(PostgresError) {
+        let parameters = configuration.connectionParameters(addresses)
         let raw = withCStrings(parameters.map(\.keyword)) { keywords in
             withCStrings(parameters.map(\.value)) { values in PQconnectStartParams(keywords, values, 0) }
         }
