@@ -80,6 +80,28 @@ import Testing
         }
     }
 
+    /// Whoever waits for a connection is told when there will be none, whatever limit he gave.
+    @Test(arguments: [true, false]) func waitingForAConnectionEndsWithThePublisher(isEarly: Bool) async throws {
+        // Nobody listens on port 1.
+        let configuration = AMQPConfiguration(
+            host: "127.0.0.1", port: 1, user: "u", password: "p", virtualHost: "/", connectionName: "test")
+        let publisher = Publisher(configuration: configuration, logger: quiet)
+        let run = Task { try await publisher.run() }
+        try await eventually { if case .disconnected = publisher.state { true } else { false } }
+        if !isEarly {
+            run.cancel()
+            try await run.value
+        }
+        let failure = try await #require(throws: AMQPError.self) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 { group.addTask { try await publisher.waitUntilConnected(within: .seconds(3_600)) } }
+                run.cancel()
+                try await group.waitForAll()
+            }
+        }
+        #expect(failure.code == .closed)
+    }
+
     /// The broker holds us back by not reading: publishes wait outside of the library, and the loop lives on.
     @Test func slowReaderDoesNotBlockTheLoop() async throws {
         try await withFaults { configuration, proxy, connection in
