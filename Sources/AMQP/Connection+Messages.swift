@@ -81,7 +81,7 @@ extension Connection {
         var outcome: ConfirmWindow<Publication>.Outcome?
         confirms.send(publication)
         do throws(AMQPError) {
-            try link.publish(publication)
+            try link.publish(publication, deadline: .now + link.rpcTimeout)
             // Sends a last body frame that the library holds back because it exactly fills a frame.
             link.socket.cork(false)
             let end = ContinuousClock.now + link.rpcTimeout

@@ -66,7 +66,7 @@ final class PublishRole: Role {
             }
             // Noted first: if writing fails midway, it counts as sent.
             confirms.send(next)
-            try link.publish(next.ticket.publication)
+            try link.publish(next.ticket.publication, deadline: next.deadline)
             written += 1
         }
         // Somebody who waited for room may have got it, and wakes nobody by that.

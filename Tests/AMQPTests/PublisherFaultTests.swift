@@ -80,6 +80,38 @@ import Testing
         }
     }
 
+    /// A large body on a narrow line takes several heartbeats and never stops: nothing hangs, so nothing is cut.
+    @Test func publishThatMakesProgressIsNotCut() async throws {
+        try await withFaults { configuration, proxy, connection in
+            var configuration = configuration
+            configuration.heartbeat = .seconds(2)
+            try await withPublisher(configuration, confirmTimeout: .seconds(120)) { publisher in
+                try await publisher.publish(publication())
+                proxy.behaviour = .trickle(bytes: 65_536, pause: .milliseconds(50))
+                try await publisher.publish(publication(Publication.maxBodyBytes))
+                #expect(proxy.accepted == 1)
+                #expect(try await connection.checkQueue("work").messageCount == 2)
+            }
+        }
+    }
+
+    /// A line so narrow that the body would take minutes: the write ends when nobody waits for it any more.
+    @Test func progressDoesNotOutliveThePublish() async throws {
+        try await withFaults { configuration, proxy, _ in
+            var configuration = configuration
+            configuration.heartbeat = .seconds(1)
+            try await withPublisher(configuration, confirmTimeout: .seconds(3)) { publisher in
+                try await publisher.publish(publication())
+                proxy.behaviour = .trickle(bytes: 4_096, pause: .milliseconds(100))
+                #expect(await error(publisher, publication(Publication.maxBodyBytes))?.kind == .unknown)
+                proxy.behaviour = .pass
+                proxy.cut()
+                try await publisher.waitUntilConnected(within: .seconds(20))
+                try await publisher.publish(publication())
+            }
+        }
+    }
+
     /// Whoever waits for a connection is told when there will be none, whatever limit he gave.
     @Test(arguments: [true, false]) func waitingForAConnectionEndsWithThePublisher(isEarly: Bool) async throws {
         // Nobody listens on port 1.
