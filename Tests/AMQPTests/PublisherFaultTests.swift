@@ -95,15 +95,18 @@ import Testing
         }
     }
 
-    /// A line so narrow that the body would take minutes: the write ends when nobody waits for it any more.
+    /// A line so narrow that the body would take a minute: the write ends when nobody waits for it any more.
     @Test func progressDoesNotOutliveThePublish() async throws {
         try await withFaults { configuration, proxy, _ in
             var configuration = configuration
             configuration.heartbeat = .seconds(1)
             try await withPublisher(configuration, confirmTimeout: .seconds(3)) { publisher in
                 try await publisher.publish(publication())
-                proxy.behaviour = .trickle(bytes: 4_096, pause: .milliseconds(100))
-                #expect(await error(publisher, publication(Publication.maxBodyBytes))?.kind == .unknown)
+                proxy.behaviour = .trickle(bytes: 16_384, pause: .milliseconds(50))
+                let error = await error(publisher, publication(Publication.maxBodyBytes))
+                #expect(error?.kind == .unknown)
+                // Cut, and not merely given up on after the write had come to its end.
+                #expect(error?.underlying?.message.contains("a write to the broker") == true)
                 proxy.behaviour = .pass
                 proxy.cut()
                 try await publisher.waitUntilConnected(within: .seconds(20))
