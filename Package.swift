@@ -55,7 +55,8 @@ let package = Package(
         // Clients over them
         .target(name: "OwnerThread", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
-            name: "AMQP", dependencies: ["CRabbitMQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
+            name: "AMQP", dependencies: ["CLinux", "CRabbitMQ", "OwnerThread", log, metrics, lifecycle],
+            swiftSettings: strict),
         .target(
             name: "Postgres", dependencies: ["CLibPQ", "OwnerThread", log, metrics, lifecycle], swiftSettings: strict),
         .target(name: "Transport", dependencies: ["CCurl", "OwnerThread", log], swiftSettings: strict),

@@ -16,17 +16,18 @@ struct ConfirmWindow<Item> {
         case sent(Item)
         /// The broker has handed it back; the answer is to follow. May become `abandoned` or `settled`.
         case returned(Item, replyCode: UInt16, replyText: String)
-        /// Nobody waits any more, yet the broker's answer is still to come. May become `settled`.
-        case abandoned
+        /// Nobody waits any more, yet the broker's answer is still to come. May become `settled`. The item is kept until the
+        /// broker hands it back, or else a publish of the same content, sent after it, would be taken for the one returned.
+        case abandoned(Item?)
         /// Answered, but an earlier one is not, so the place is kept.
         case settled
     }
 
-    private var entries: [Entry] = []
-    /// How many entries at the front of the array are done with.
-    private var head = 0
-    /// The tag of `entries[head]`.
+    private var entries = FIFO<Entry>()
+    /// The tag of the first entry.
     private var firstTag: UInt64 = 1
+    /// No entry before this one has anybody who waits.
+    private var firstWaiting = 0
 
     /// Publishes that somebody waits for.
     private(set) var waiting = 0
@@ -34,32 +35,40 @@ struct ConfirmWindow<Item> {
     private(set) var abandoned = 0
 
     /// Places kept, from the oldest unanswered publish to the newest.
-    var span: Int { entries.count - head }
+    var span: Int { entries.count }
 
     /// Notes the next publish; answers the tag that the broker will use for it.
     @discardableResult
     mutating func send(_ item: Item) -> UInt64 {
         entries.append(.sent(item))
         waiting += 1
-        return firstTag + UInt64(entries.count - head - 1)
+        return firstTag + UInt64(entries.count - 1)
     }
 
     /// The oldest publish that somebody waits for.
     var oldest: Item? {
-        for entry in entries[head...] {
-            switch entry {
-            case .sent(let item), .returned(let item, _, _): return item
-            case .abandoned, .settled: continue
+        guard firstWaiting < entries.count else { return nil }
+        switch entries[firstWaiting] {
+        case .sent(let item), .returned(let item, _, _): return item
+        case .abandoned, .settled: return nil
+        }
+    }
+
+    /// Moves on to the oldest publish that somebody waits for.
+    private mutating func passOver() {
+        while firstWaiting < entries.count {
+            switch entries[firstWaiting] {
+            case .sent, .returned: return
+            case .abandoned, .settled: firstWaiting += 1
             }
         }
-        return nil
     }
 
     /// Takes the broker's answer; tag 0 with `multiple` stands for all. Answers false for a tag that was never sent.
     mutating func settle(
         _ tag: UInt64, multiple: Bool, isRefused: Bool, each: (Item, Outcome) -> Void
     ) -> Bool {
-        let count = entries.count - head
+        let count = entries.count
         let last: UInt64
         if multiple, tag == 0 {
             if count == 0 { return true }
@@ -70,13 +79,14 @@ struct ConfirmWindow<Item> {
         guard last > 0, last < firstTag + UInt64(count) else { return false }
         // Answered before: RabbitMQ does not do this, and it means nothing new.
         guard last >= firstTag else { return true }
-        let end = head + Int(last - firstTag)
-        for index in (multiple ? head : end)...end { settle(at: index, isRefused: isRefused, each: each) }
-        while head < entries.count, case .settled = entries[head] {
-            head += 1
+        let end = Int(last - firstTag)
+        for index in (multiple ? 0 : end)...end { settle(at: index, isRefused: isRefused, each: each) }
+        while case .settled? = entries.first {
+            entries.popFirst()
             firstTag += 1
+            firstWaiting = max(0, firstWaiting - 1)
         }
-        compact()
+        passOver()
         return true
     }
 
@@ -97,12 +107,19 @@ struct ConfirmWindow<Item> {
         }
     }
 
-    /// Notes that the broker handed back the oldest publish that matches; answers false if none does.
+    /// Notes that the broker handed back the oldest publish that matches, whether anybody waits for it or not; answers
+    /// false if none does.
     mutating func markReturned(replyCode: UInt16, replyText: String, where matches: (Item) -> Bool) -> Bool {
-        for index in head..<entries.count {
-            if case .sent(let item) = entries[index], matches(item) {
+        for index in 0..<entries.count {
+            switch entries[index] {
+            case .sent(let item) where matches(item):
                 entries[index] = .returned(item, replyCode: replyCode, replyText: replyText)
                 return true
+            case .abandoned(let item?) where matches(item):
+                entries[index] = .abandoned(nil)
+                return true
+            default:
+                continue
             }
         }
         return false
@@ -112,40 +129,29 @@ struct ConfirmWindow<Item> {
     /// broker's answer.
     mutating func abandon(while isOverdue: (Item) -> Bool) -> [Item] {
         var given: [Item] = []
-        for index in head..<entries.count {
-            switch entries[index] {
-            case .sent(let item), .returned(let item, _, _):
-                guard isOverdue(item) else { return given }
-                entries[index] = .abandoned
-                waiting -= 1
-                abandoned += 1
-                given.append(item)
-            case .abandoned, .settled:
-                continue
+        while let item = oldest, isOverdue(item) {
+            if case .sent = entries[firstWaiting] {
+                entries[firstWaiting] = .abandoned(item)
+            } else {
+                entries[firstWaiting] = .abandoned(nil)
             }
+            waiting -= 1
+            abandoned += 1
+            given.append(item)
+            passOver()
         }
         return given
     }
 
     /// Ends the channel: hands out what somebody still waits for, oldest first, and starts anew at tag 1.
     mutating func reset(each: (Item) -> Void) {
-        let ended = entries[head...]
+        let ended = entries.removeAll()
         self = ConfirmWindow()
         for entry in ended {
             switch entry {
             case .sent(let item), .returned(let item, _, _): each(item)
             case .abandoned, .settled: continue
             }
-        }
-    }
-
-    private mutating func compact() {
-        if head == entries.count {
-            entries.removeAll(keepingCapacity: true)
-            head = 0
-        } else if head >= 1_024, head * 2 >= entries.count {
-            entries.removeFirst(head)
-            head = 0
         }
     }
 }

@@ -63,13 +63,19 @@ extension Connection {
     }
 
     /// Sends a message and waits for its confirm, at most `rpcTimeout`. One at a time: many go through `Publisher`.
+    ///
+    /// Without a confirm in time the connection is given up: what the broker says late would be taken for the next one's.
     package func publish(_ publication: Publication) throws(PublishError) {
-        if let objection = WireSize.objection(to: publication, frameMax: Link.frameMax) {
-            throw PublishError(.invalid(reason: objection))
-        }
         let link: Link
         do throws(AMQPError) {
             link = try readyLink()
+        } catch {
+            throw PublishError(.unavailable, underlying: error)
+        }
+        if let objection = WireSize.objection(to: publication, frameMax: link.frameMax) {
+            throw PublishError(.invalid(reason: objection))
+        }
+        do throws(AMQPError) {
             if !isConfirming {
                 try link.selectConfirms()
                 isConfirming = true
@@ -81,7 +87,7 @@ extension Connection {
         var outcome: ConfirmWindow<Publication>.Outcome?
         confirms.send(publication)
         do throws(AMQPError) {
-            try link.publish(publication)
+            try link.publish(publication, deadline: .now + link.rpcTimeout)
             // Sends a last body frame that the library holds back because it exactly fills a frame.
             link.socket.cork(false)
             let end = ContinuousClock.now + link.rpcTimeout
@@ -104,8 +110,9 @@ extension Connection {
         case .refused: throw PublishError(.refused)
         case .returned(let code, let text): throw PublishError(.returned(replyCode: code, replyText: text))
         case nil:
-            _ = confirms.abandon { _ in true }
-            throw PublishError(.unknown, underlying: AMQPError(.timedOut, "no confirm in time"))
+            let error = AMQPError(.timedOut, "no confirm in time")
+            drop(note(error))
+            throw PublishError(.unknown, underlying: error)
         }
     }
 }

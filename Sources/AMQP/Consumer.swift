@@ -97,8 +97,8 @@ package final class Consumer: Service, Sendable {
         await engine.untilFinished()
     }
 
-    /// Returns once connected with every subscription in place. Throws the last error when `limit` has passed first, or
-    /// `CancellationError`.
+    /// Returns once connected with every subscription in place. Throws the last error when `limit` has passed first,
+    /// `closed` (or the error that ended it) if the consumer ends, or `CancellationError`.
     package func waitUntilConnected(within limit: Duration) async throws {
         try await engine.state.waitUntilConnected(within: limit, on: engine.thread)
     }

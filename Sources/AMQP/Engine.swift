@@ -97,11 +97,6 @@ actor Engine<R: Role> {
         }
     }
 
-    /// Lets the loop take a turn soon.
-    nonisolated func wake() {
-        thread.schedule(after: .zero) {}
-    }
-
     /// Takes nothing new, finishes what is under way within `drain`, then closes politely within `close`.
     nonisolated func stop(drain: Duration, close: Duration) {
         thread.schedule(after: .zero) { [self] in
@@ -158,7 +153,7 @@ actor Engine<R: Role> {
     private func finish(_ error: AMQPError) {
         if case .finished = phase { return }
         phase = .finished
-        state.set(.disconnected(lastError: nil))
+        state.finish(error)
         drop()
         role.lost(error)
         role.finished(error)

@@ -7,6 +7,15 @@ struct FIFO<Element> {
     var isEmpty: Bool { count == 0 }
     var first: Element? { isEmpty ? nil : storage[head] }
 
+    /// The element so far behind the first; it must be there.
+    subscript(offset: Int) -> Element {
+        get {
+            guard let element = storage[head + offset] else { preconditionFailure("an element that was taken out") }
+            return element
+        }
+        set { storage[head + offset] = newValue }
+    }
+
     mutating func append(_ element: Element) {
         storage.append(element)
     }
@@ -15,6 +24,7 @@ struct FIFO<Element> {
         for element in elements { storage.append(element) }
     }
 
+    @discardableResult
     mutating func popFirst() -> Element? {
         guard !isEmpty else { return nil }
         let element = storage[head].take()

@@ -93,10 +93,12 @@ final class Link {
 
     // MARK: Messages
 
-    /// Writes a publish; the caller has checked it with `WireSize`.
+    /// Writes a publish; the caller has checked it with `WireSize` and this link's `frameMax`.
     ///
-    /// On an error nobody knows how much of it reached the broker.
-    func publish(_ publication: Publication) throws(AMQPError) {
+    /// On an error nobody knows how much of it reached the broker. A write without progress is cut after a heartbeat.
+    ///
+    /// - Parameter deadline: when nobody waits for the publish any more; one heartbeat it may take at any rate.
+    func publish(_ publication: Publication, deadline: ContinuousClock.Instant) throws(AMQPError) {
         try requireIntact()
         defer { arena.reset() }
         let exchange = arena.bytes(publication.exchange)
@@ -105,7 +107,7 @@ final class Link {
         let status = publication.body.withUnsafeBytes { body in
             // The library takes a mutable pointer and only reads.
             let bytes = amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress))
-            return socket.watching(heartbeat) {
+            return socket.watching(heartbeat, whileProgressingUntil: deadline) {
                 amqp_basic_publish(
                     raw, Self.channel, exchange, routingKey, publication.isMandatory ? 1 : 0, 0, &properties, bytes)
             }
@@ -276,7 +278,10 @@ final class Link {
     private func broken(_ status: CInt, _ doing: String) -> AMQPError {
         isBroken = true
         if socket.isCut {
-            return AMQPError(.peerSilent, "a write to the broker made no progress for a heartbeat of \(heartbeat)")
+            return AMQPError(
+                .peerSilent,
+                "a write to the broker made no progress for a heartbeat of \(heartbeat), or not enough in its time"
+            )
         }
         return AMQPError(status: status, doing)
     }

@@ -64,9 +64,19 @@ final class PublishRole: Role {
                 hasFreedRoom = true
                 continue
             }
+            let publication = next.ticket.publication
+            // Checked against the size we ask for before; the broker may have granted less.
+            if link.frameMax < Link.frameMax,
+                let objection = WireSize.objection(to: publication, frameMax: link.frameMax)
+            {
+                next.ticket.outcome.give(.failure(PublishError(.invalid(reason: objection))))
+                intake.release(1)
+                hasFreedRoom = true
+                continue
+            }
             // Noted first: if writing fails midway, it counts as sent.
             confirms.send(next)
-            try link.publish(next.ticket.publication)
+            try link.publish(publication, deadline: next.deadline)
             written += 1
         }
         // Somebody who waited for room may have got it, and wakes nobody by that.
@@ -123,8 +133,8 @@ final class PublishRole: Role {
         }
     }
 
-    /// A returned message carries no tag. It is the oldest unanswered publish with the same content; only if none has
-    /// exactly the same (a header may have been rewritten on the way) is one with the same address taken.
+    /// A returned message carries no tag. It is the oldest unanswered publish with the same content, given up on or not;
+    /// only if none has exactly the same (a header may have been rewritten on the way) is one with the same address taken.
     private func markReturned(_ content: ContentAssembler.Content) {
         guard case .returned(let code, let text, let exchange, let routingKey) = content.method else { return }
         func isSameAddress(_ publication: Publication) -> Bool {

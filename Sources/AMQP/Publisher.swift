@@ -97,7 +97,8 @@ package final class Publisher: Service, Sendable {
         intake.admit(ticket, whenFull: whenFull)
     }
 
-    /// Returns once publishes are taken. Throws the last error when `limit` has passed first, or `CancellationError`.
+    /// Returns once publishes are taken. Throws the last error when `limit` has passed first, `closed` (or the error that
+    /// ended it) if the publisher ends, or `CancellationError`.
     package func waitUntilConnected(within limit: Duration) async throws {
         try await engine.state.waitUntilConnected(within: limit, on: engine.thread)
     }

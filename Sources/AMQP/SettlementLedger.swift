@@ -21,8 +21,7 @@ struct SettlementLedger {
         case settled
     }
 
-    private var entries: [Entry] = []
-    private var head = 0
+    private var entries = FIFO<Entry>()
     private var firstTag: UInt64 = 1
     private var acknowledging: [UInt64] = []
     private var refusals: [Command] = []
@@ -34,7 +33,7 @@ struct SettlementLedger {
 
     /// Notes a delivery; false if its tag is not the next one, which breaks the protocol.
     mutating func deliver(_ tag: UInt64) -> Bool {
-        guard tag == firstTag + UInt64(entries.count - head) else { return false }
+        guard tag == firstTag + UInt64(entries.count) else { return false }
         entries.append(.unsettled)
         unsettled += 1
         return true
@@ -42,8 +41,8 @@ struct SettlementLedger {
 
     /// Settles a delivery; false if it is unknown or settled already. Telling the broker twice would cost the channel.
     mutating func settle(_ tag: UInt64, _ settlement: Settlement) -> Bool {
-        guard tag >= firstTag, tag < firstTag + UInt64(entries.count - head) else { return false }
-        let index = head + Int(tag - firstTag)
+        guard tag >= firstTag, tag < firstTag + UInt64(entries.count) else { return false }
+        let index = Int(tag - firstTag)
         guard case .unsettled = entries[index] else { return false }
         unsettled -= 1
         switch settlement {
@@ -68,8 +67,8 @@ struct SettlementLedger {
         // From the oldest delivery on, as far as nothing is unsettled, one word covers all.
         var covered = 0
         var lastCovered: UInt64 = 0
-        prefix: while head < entries.count {
-            switch entries[head] {
+        prefix: while let oldest = entries.first {
+            switch oldest {
             case .unsettled:
                 break prefix
             case .acknowledging:
@@ -78,23 +77,15 @@ struct SettlementLedger {
             case .settled:
                 break
             }
-            head += 1
+            entries.popFirst()
             firstTag += 1
         }
         if covered > 0 { commands.append(.acknowledge(lastCovered, multiple: covered > 1)) }
         for tag in acknowledging where tag >= firstTag {
-            entries[head + Int(tag - firstTag)] = .settled
+            entries[Int(tag - firstTag)] = .settled
             commands.append(.acknowledge(tag, multiple: false))
         }
         acknowledging.removeAll(keepingCapacity: true)
-
-        if head == entries.count {
-            entries.removeAll(keepingCapacity: true)
-            head = 0
-        } else if head >= 1_024, head * 2 >= entries.count {
-            entries.removeFirst(head)
-            head = 0
-        }
         return commands
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import OwnerThread
 import Synchronization
@@ -12,10 +13,20 @@ import Synchronization
 /// receive heartbeat is overdue. A watching thread that shuts the socket down makes every such wait end with an error.
 final class SocketGuard: Sendable {
     let descriptor: CInt
-    /// When the running call must have ended: nanoseconds of the continuous clock since `origin`; 0 if none runs.
-    private let deadline = Atomic<UInt64>(0)
+    private struct Call {
+        /// When it must have ended; may be put off.
+        var deadline: ContinuousClock.Instant
+        /// How long it may make no progress.
+        let patience: Duration
+        /// Until when progress puts the deadline off; nil for calls that have to end in time.
+        let end: ContinuousClock.Instant?
+        /// What the peer had acknowledged at the last look.
+        var acknowledged: UInt64?
+    }
+
+    /// The call that runs.
+    private let call = Mutex<Call?>(nil)
     private let hasCut = Atomic<Bool>(false)
-    private let origin = ContinuousClock.now
     private let interval: Duration
 
     /// Takes the descriptor's duplicate; nil if there is no descriptor left.
@@ -37,10 +48,15 @@ final class SocketGuard: Sendable {
     }
 
     /// Runs a call of the library that must not take longer than `limit`.
-    func watching<Result>(_ limit: Duration, _ call: () -> Result) -> Result {
-        deadline.store(nanoseconds(.now + limit), ordering: .releasing)
-        defer { deadline.store(0, ordering: .releasing) }
-        return call()
+    ///
+    /// - Parameter end: up to then a call may take longer, as long as the peer's TCP acknowledges more bytes at least once
+    ///   in every `limit`: a large message on a narrow line is no hang.
+    func watching<Result>(
+        _ limit: Duration, whileProgressingUntil end: ContinuousClock.Instant? = nil, _ body: () -> Result
+    ) -> Result {
+        call.withLock { $0 = Call(deadline: .now + limit, patience: limit, end: end) }
+        defer { call.withLock { $0 = nil } }
+        return body()
     }
 
     /// Whether the watchdog cut the connection.
@@ -54,17 +70,8 @@ final class SocketGuard: Sendable {
 
     /// What can be done with the socket now.
     func readiness(_ wanted: Readiness) -> Readiness {
-        var events: Int32 = 0
-        if wanted.contains(.readable) { events |= POLLIN }
-        if wanted.contains(.writable) { events |= POLLOUT }
-        var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
-        guard poll(&entry, 1, 0) > 0 else { return [] }
-        let found = Int32(entry.revents)
-        var ready: Readiness = []
-        if found & POLLIN != 0 { ready.insert(.readable) }
-        if found & POLLOUT != 0 { ready.insert(.writable) }
-        if found & (POLLERR | POLLHUP | POLLNVAL) != 0 { ready.insert(.failed) }
-        return ready
+        var entry = pollfd(fd: descriptor, events: wanted.events, revents: 0)
+        return poll(&entry, 1, 0) > 0 ? Readiness(events: entry.revents) : []
     }
 
     /// Holds small segments back while many publishes are written, and lets them go at the end.
@@ -76,17 +83,29 @@ final class SocketGuard: Sendable {
         _ = setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    private func nanoseconds(_ instant: ContinuousClock.Instant) -> UInt64 {
-        let (seconds, attoseconds) = (instant - origin).components
-        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-    }
-
     private func scheduleCheck() {
         Self.thread.schedule(after: interval) { [weak self] in
             guard let self else { return }
-            let limit = deadline.load(ordering: .acquiring)
-            if limit != 0, nanoseconds(.now) > limit { cut() }
+            check()
             scheduleCheck()
+        }
+    }
+
+    private func check() {
+        let now = ContinuousClock.now
+        call.withLock { running in
+            guard var call = running else { return }
+            if let end = call.end {
+                // The first look only takes the measure: what was acknowledged before the call is none of its progress.
+                let acknowledged = clinux_bytes_acknowledged(descriptor)
+                if let before = call.acknowledged, acknowledged > before {
+                    call.deadline = max(call.deadline, min(now + call.patience, end))
+                }
+                call.acknowledged = acknowledged
+                running = call
+            }
+            // With the lock held, so that it hits this call and not the next one.
+            if now > call.deadline { cut() }
         }
     }
 

@@ -13,7 +13,7 @@ import Synchronization
 /// from one with `assumeIsolated`.
 ///
 /// `stop()` ends the thread once its queue is empty. A job that arrives later still runs (the thread is started again
-/// for it), because an actor's isolated `deinit` may be such a job.
+/// for it), because an actor's isolated `deinit` may be such a job; so does a timer that is due at once.
 package final class OwnerThread: SerialExecutor {
     /// A descriptor's watch, from `watch` to `unwatch`.
     package struct WatchID: Hashable, Sendable { fileprivate let raw: UInt64 }
@@ -48,6 +48,12 @@ package final class OwnerThread: SerialExecutor {
         var isAsleep = false
         var isRunning = false
         var isStopping = false
+
+        var hasDueTimer: Bool {
+            guard !timers.isEmpty else { return false }
+            let now = ContinuousClock.now
+            return timers.values.contains { $0.deadline <= now }
+        }
 
         mutating func makeID() -> UInt64 {
             lastID += 1
@@ -101,12 +107,14 @@ package final class OwnerThread: SerialExecutor {
         threadID.load(ordering: .acquiring) == UInt(pthread_self())
     }
 
-    /// Ends the thread after the jobs that are queued now; safe to call from anywhere, and more than once.
+    /// Ends the thread after the jobs and due timers that are queued now; safe to call from anywhere, and more than once.
+    /// A thread that does not run is not started for it.
     package func stop() {
-        signal { state in
+        signal(startsThread: false) { state in
             state.isStopping = true
             state.watches.removeAll()
-            state.timers.removeAll()
+            let now = ContinuousClock.now
+            state.timers = state.timers.filter { $0.value.deadline <= now }
             state.turns.removeAll()
         }
     }
@@ -172,12 +180,14 @@ package final class OwnerThread: SerialExecutor {
     // MARK: The loop
 
     /// Changes the state, starts the thread if it does not run, and wakes it if it sleeps.
-    private func signal<Result: Sendable>(_ change: (inout State) -> sending Result) -> Result {
+    private func signal<Result: Sendable>(
+        startsThread: Bool = true, _ change: (inout State) -> sending Result
+    ) -> Result {
         let (result, mustStart, mustWake) = state.withLock { state in
             let result = change(&state)
-            let mustStart = !state.isRunning
+            let mustStart = startsThread && !state.isRunning
             let mustWake = state.isAsleep
-            state.isRunning = true
+            if mustStart { state.isRunning = true }
             state.isAsleep = false
             return (result, mustStart, mustWake)
         }
@@ -231,7 +241,7 @@ package final class OwnerThread: SerialExecutor {
             descriptors.removeAll(keepingCapacity: true)
             watched.removeAll(keepingCapacity: true)
             let (timeout, isFinished) = state.withLock { state -> (CInt, Bool) in
-                if state.isStopping, state.jobs.isEmpty {
+                if state.isStopping, state.jobs.isEmpty, !state.hasDueTimer {
                     threadID.store(0, ordering: .releasing)
                     state.isRunning = false
                     return (0, true)

@@ -15,14 +15,16 @@ package struct Readiness: OptionSet, Sendable {
     /// The descriptor failed or the peer hung up; reading or writing tells which.
     package static let failed = Readiness(rawValue: 4)
 
-    var events: Int16 {
+    /// The bits of `poll(2)` that ask for it; failures are reported unasked.
+    package var events: Int16 {
         var events: Int32 = 0
         if contains(.readable) { events |= POLLIN }
         if contains(.writable) { events |= POLLOUT }
         return Int16(events)
     }
 
-    init(events: Int16) {
+    /// What the bits of `poll(2)` say.
+    package init(events: Int16) {
         var readiness: Readiness = []
         let events = Int32(events)
         if events & POLLIN != 0 { readiness.insert(.readable) }

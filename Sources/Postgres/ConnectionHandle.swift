@@ -12,8 +12,12 @@ struct ConnectionHandle: ~Copyable {
     let notices: NoticeSink
 
     /// Begins to connect; `PQconnectPoll` goes on.
-    init(_ configuration: PostgresConfiguration, logger: Logger) throws(PostgresError) {
-        let parameters = configuration.connectionParameters
+    ///
+    /// - Parameter addresses: of the host names, so that none has to be looked up in here.
+    init(
+        _ configuration: PostgresConfiguration, addresses: [String: String], logger: Logger
+    ) throws(PostgresError) {
+        let parameters = configuration.connectionParameters(addresses)
         let raw = withCStrings(parameters.map(\.keyword)) { keywords in
             withCStrings(parameters.map(\.value)) { values in PQconnectStartParams(keywords, values, 0) }
         }
@@ -63,10 +67,18 @@ enum ConnectionFailure {
         var code = code
         if state == .invalidPassword || state == .invalidAuthorization || text.contains("no password supplied") {
             code = .authenticationFailed
-        } else if text.contains("certificate") || text.contains("SSL") {
+        } else if code == .connectionFailed, lines.contains(where: isAboutTLS) {
             code = .tlsFailed
         }
         return PostgresError(code, text.isEmpty ? "no reason given" : text, sqlState: state)
+    }
+
+    /// Whether TLS itself failed, which does not heal. A network that breaks under TLS is told of in words of TLS too:
+    /// `SSL SYSCALL error: Connection reset by peer`, `SSL connection has been closed unexpectedly` and, by OpenSSL 3,
+    /// `SSL error: unexpected eof while reading`.
+    private static func isAboutTLS(_ line: Substring) -> Bool {
+        guard line.contains("certificate") || line.contains("SSL") else { return false }
+        return !["SSL SYSCALL error", "closed unexpectedly", "unexpected eof"].contains { line.contains($0) }
     }
 
     /// The last `FATAL:  28P01: ` of a message: with several hosts, the last one tried.

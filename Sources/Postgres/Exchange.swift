@@ -2,11 +2,11 @@
 ///
 /// Everything but COPY and scripts goes through pipeline mode and ends with a Sync, so that what belongs together (the
 /// preparation of a statement, a BEGIN, a batch) costs one round trip. After an error the server skips all commands up
-/// to the Sync.
+/// to the next Sync, and undoes those since the last one unless a transaction block is open.
 ///
 /// A state machine without I/O: the connection tells it what libpq returned and carries out the effect.
 struct Exchange {
-    /// One command, or the Sync at the end.
+    /// One command, or the Sync at the end of a group.
     enum Step: Equatable {
         /// Makes a prepared statement.
         case prepare(name: String, key: StatementCache.Key)
@@ -14,7 +14,8 @@ struct Exchange {
         case execute(index: Int, name: String?)
         /// Runs a statement of ours (BEGIN, SAVEPOINT, ...); the caller sees its answer if it is reported.
         case control(String, isReported: Bool)
-        /// Drops a prepared statement nobody will use again. Its failure is nobody's.
+        /// Drops a prepared statement nobody will use again. Its failure is nobody's, so it must be in a group of its own
+        /// that comes before the caller's: behind them it would undo what the caller was told is done.
         case deallocate(String)
         case sync
         /// Text with any number of statements, outside pipeline mode.
@@ -67,7 +68,7 @@ struct Exchange {
         switch (answer, steps[cursor]) {
         case (.sync, .sync):
             cursor += 1
-            return .finish
+            return cursor == steps.count ? .finish : .none
         case (.sync, _):
             // The steps before a Sync are always answered, so something was miscounted: better an error than a hang.
             failure = failure ?? PostgresError(.connectionLost, "the server's answers do not match the commands")
@@ -86,8 +87,11 @@ struct Exchange {
             return .none
         case (.rows, .prepare(let name, let key)):
             return .remember(key, name: name)
-        case (.rows, .deallocate(let name)), (.failed, .deallocate(let name)):
+        case (.rows, .deallocate(let name)):
             return .forget(name)
+        case (.failed(let error), .deallocate(let name)):
+            // Cancelled, it is still there and is dropped another time; otherwise the server does not know it.
+            return error.sqlState == .queryCanceled ? .none : .forget(name)
         case (.failed(let error), _):
             failure = failure ?? error
             return .none

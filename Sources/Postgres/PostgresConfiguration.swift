@@ -8,7 +8,7 @@ package struct PostgresConfiguration: Sendable {
     private(set) var parameters: [String: String]
     /// The session's name in `pg_stat_activity`.
     package var applicationName: String
-    /// How long one attempt to connect may take, all hosts, TLS and authentication included.
+    /// How long one attempt to connect may take: names looked up, all hosts, TLS and authentication included.
     package var connectTimeout: Duration = .seconds(5)
     /// The server ends a statement after this; nil for no limit. Our side gives up on a silent server a while later.
     package var statementTimeout: Duration? = .seconds(30)
@@ -16,6 +16,8 @@ package struct PostgresConfiguration: Sendable {
     package var lockTimeout: Duration? = .seconds(10)
     /// The server ends a session whose transaction stays idle for this long; nil for no limit.
     package var idleInTransactionTimeout: Duration? = .seconds(60)
+    /// How much longer than the statement timeout our side waits for the server's word; tests wait less.
+    var silenceAllowance: Duration = .seconds(10)
     /// Statements kept prepared on each connection; 0 prepares none.
     package var statementCacheSize = 256
 
@@ -70,8 +72,13 @@ package struct PostgresConfiguration: Sendable {
         return copy
     }
 
+    /// The host names to look up before connecting; nil if there are none.
+    var hostNames: HostNames? { HostNames(parameters) }
+
     /// Everything libpq is given, in the form it wants.
-    var connectionParameters: [(keyword: String, value: String)] {
+    ///
+    /// - Parameter addresses: what `HostNames.resolve` has found.
+    func connectionParameters(_ addresses: [String: String]) -> [(keyword: String, value: String)] {
         // What the URL may replace. A dead peer shows within 10 + 3 * 5 s, unacknowledged bytes within 20 s.
         var all = [
             "application_name": applicationName,
@@ -81,6 +88,7 @@ package struct PostgresConfiguration: Sendable {
             "gssencmode": "disable",
         ]
         all.merge(parameters) { _, url in url }
+        all.merge(addresses) { _, resolved in resolved }
         all["client_encoding"] = "UTF8"
         all["options"] = options
         return all.map { (keyword: $0.key, value: $0.value) }.sorted { $0.keyword < $1.keyword }

@@ -8,7 +8,8 @@ extension PostgresConnection {
 
     /// The task of a job was cancelled.
     ///
-    /// The request and the job are both handled on this thread, so the job is either waiting, running or over.
+    /// The request and the job are both handled on this thread, so the job is either waiting, running, over, or not here
+    /// yet; in that case `submit` finds its task cancelled.
     func cancel(_ id: UInt64) {
         if let index = queue.firstIndex(where: { $0.id == id }) {
             queue.remove(at: index).completion(.failure(CancellationError()))

@@ -51,7 +51,12 @@ extension PostgresConnection {
 
     private func sendPipeline(_ job: Job, isPreamble: Bool = false) {
         guard let raw = handle?.raw else { return }
-        var steps: [Exchange.Step] = deferred.map { .control($0, isReported: false) }
+        // What was deferred or is asked for may open a transaction, so only before it can a failure be without effect.
+        var steps: [Exchange.Step] = []
+        if PQtransactionStatus(raw) == PQTRANS_IDLE, !statements.abandoned.isEmpty {
+            steps = statements.abandoned.prefix(8).map { .deallocate($0) } + [.sync]
+        }
+        steps += deferred.map { .control($0, isReported: false) }
         var keys: [StatementCache.Key] = []
         deferred = []
         var sql: [SQL] = []
@@ -63,10 +68,6 @@ extension PostgresConnection {
             steps += texts.map { .control($0, isReported: true) }
         case .script, .copyIn:
             break
-        }
-        // Last, so that it cannot stand in anybody's way; in a failed transaction it would be refused.
-        if PQtransactionStatus(raw) != PQTRANS_INERROR {
-            steps += statements.abandoned.prefix(8).map { .deallocate($0) }
         }
         steps.append(.sync)
 
@@ -126,11 +127,13 @@ extension PostgresConnection {
         flush()
     }
 
-    /// Gives up on a server that has stopped talking: its own limit for each statement and ten seconds.
+    /// Gives up on a server that has stopped talking: its own limit for each statement and the allowance.
     private func startWatchdog(statementCount: Int) {
         guard let limit = configuration.statementTimeout else { return }
         if case .copyIn? = running?.job.request { return }  // As long as the data takes; keepalives guard it.
-        running?.watchdog = threads.owner.schedule(after: limit * statementCount + .seconds(10)) { [weak self] in
+        running?.watchdog = threads.owner.schedule(
+            after: limit * statementCount + configuration.silenceAllowance
+        ) { [weak self] in
             self?.assumeIsolated { connection in
                 connection.close(PostgresError(.timeout, "the server did not answer within its own time limit"))
             }
@@ -261,8 +264,9 @@ extension PostgresConnection {
             }
         }
         if failure == nil, finished.isPreamble {
-            sendSimple(job)
-            return
+            if !job.isCancelled { return sendSimple(job) }
+            // The request came while BEGIN was under way and had nothing to cancel.
+            failure = PostgresError(.cancelled, "cancelled before it was sent", sqlState: .queryCanceled)
         }
         let isClean = status == PQTRANS_IDLE && deferred.isEmpty && scope == nil && channels.isEmpty && queue.isEmpty
         condition.store(isClean ? .clean : .dirty, ordering: .releasing)

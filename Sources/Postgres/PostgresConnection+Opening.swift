@@ -22,15 +22,9 @@ extension PostgresConnection {
     }
 
     private func startConnecting(_ completion: @escaping @Sendable (Result<Void, any Error>) -> Void) {
-        if let closeReason { return completion(.failure(closeReason)) }
-        do throws(PostgresError) {
-            // Blocks the thread while a host name is looked up; a numeric address or `hostaddr` never does.
-            handle = try ConnectionHandle(configuration, logger: logger)
-        } catch {
-            return completion(.failure(error))
-        }
+        // Closed before it was opened, by a task that was cancelled.
+        if let closeReason { return completion(.failure(closeReason.underlying ?? closeReason)) }
         connecting = Connecting(completion: completion)
-        guard let raw = handle?.raw, PQstatus(raw) != CONNECTION_BAD else { return failConnecting(nil) }
         // libpq leaves the time limit of a non-blocking attempt to its caller.
         connecting?.timer = threads.owner.schedule(after: configuration.connectTimeout) { [weak self] in
             self?.assumeIsolated { connection in
@@ -42,6 +36,28 @@ extension PostgresConnection {
                     ))
             }
         }
+        guard let names = configuration.hostNames else { return beginAttempt([:]) }
+        // Holds the connection until the names are known, as the watch does afterwards.
+        threads.resolver.schedule(after: .zero) { [self, lookUp = threads.lookUp] in
+            let addresses = Result { () throws(PostgresError) in try names.resolve(lookUp) }
+            enter { connection in
+                // Timed out, or cancelled.
+                guard connection.connecting != nil else { return }
+                switch addresses {
+                case .success(let addresses): connection.beginAttempt(addresses)
+                case .failure(let error): connection.failConnecting(error)
+                }
+            }
+        }
+    }
+
+    private func beginAttempt(_ addresses: [String: String]) {
+        do throws(PostgresError) {
+            handle = try ConnectionHandle(configuration, addresses: addresses, logger: logger)
+        } catch {
+            return failConnecting(error)
+        }
+        guard let raw = handle?.raw, PQstatus(raw) != CONNECTION_BAD else { return failConnecting(nil) }
         // Before the first PQconnectPoll, act as if it had asked to write.
         watchSocket(for: .writable)
     }
@@ -113,7 +129,9 @@ extension PostgresConnection {
         if let job = running?.job {
             if let watchdog = running?.watchdog { threads.owner.cancel(watchdog) }
             running = nil
-            job.completion(.failure(job.isCancelled ? CancellationError() : error))
+            var unanswered = error
+            unanswered.isUnanswered = true
+            job.completion(.failure(job.isCancelled ? CancellationError() : unanswered))
         }
         var unsent = error
         unsent.isUnsent = true

@@ -143,8 +143,14 @@ package actor PostgresConnection {
     }
 
     /// Runs statements in one round trip and, outside a transaction, in one transaction: all or nothing.
+    ///
+    /// If the connection ends before the answer, `isCommitUnknown` says that the batch may have been committed.
     package nonisolated func pipeline(_ statements: [SQL]) async throws -> [Rows] {
-        try await perform(.statements(statements))
+        do {
+            return try await perform(.statements(statements))
+        } catch let error as PostgresError {
+            throw error.asOfCommit
+        }
     }
 
     /// Runs text with any number of statements, as `psql` would; parameters are not possible.
@@ -184,7 +190,9 @@ package actor PostgresConnection {
     private func submit(
         _ request: Request, id: UInt64, in scope: TransactionScope?, isShielded: Bool
     ) async throws -> [Rows] {
-        try await withCheckedThrowingContinuation { continuation in
+        // Again, on the thread: a cancellation since the caller's check has found no job to cancel.
+        if !isShielded { try Task.checkCancellation() }
+        return try await withCheckedThrowingContinuation { continuation in
             enqueue(
                 Job(
                     id: id, request: request, scope: scope, isShielded: isShielded,

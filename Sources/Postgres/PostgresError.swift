@@ -73,6 +73,8 @@ package struct PostgresError: Error, Sendable {
     var report: Report?
     /// Whether the connection was found broken before anything was sent, so that another one may be tried.
     var isUnsent = false
+    /// Whether the request was sent, or begun to be, and the connection ended before the answer: what it did is unknown.
+    var isUnanswered = false
 
     package init(_ code: Code, _ message: String, sqlState: SQLState? = nil, underlying: (any Error)? = nil) {
         self.code = code
@@ -100,6 +102,13 @@ package struct PostgresError: Error, Sendable {
             return code == .connectionFailed || code == .connectionLost || code == .timeout || code == .poolTimeout
                 || isStaleStatement
         }
+    }
+
+    /// The error of a request that commits by itself: without an answer nobody knows whether it did.
+    var asOfCommit: PostgresError {
+        var error = self
+        if isUnanswered { error.isCommitUnknown = true }
+        return error
     }
 
     /// Whether a cached statement no longer fits the schema; preparing it again helps.

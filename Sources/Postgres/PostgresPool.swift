@@ -67,14 +67,13 @@ package final class PostgresPool: Service, Sendable {
 
     /// Runs statements in one round trip and one transaction: all or nothing.
     ///
-    /// The fastest way to write a batch. If the connection breaks, `isCommitUnknown` tells whether the batch may have
-    /// been committed.
+    /// The fastest way to write a batch. If the connection breaks, falls silent or is closed by a late shutdown,
+    /// `isCommitUnknown` tells whether the batch may have been committed.
     package func pipeline(_ statements: [SQL]) async throws -> [Rows] {
         do {
             return try await once(.statements(statements))
-        } catch var error as PostgresError where error.code == .connectionLost && !error.isUnsent {
-            error.isCommitUnknown = true
-            throw error
+        } catch let error as PostgresError {
+            throw error.asOfCommit
         }
     }
 

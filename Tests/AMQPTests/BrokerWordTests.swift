@@ -3,16 +3,33 @@ import Testing
 
 /// What we make of words that a healthy broker seldom or never says.
 @Suite(.timeLimit(.minutes(1))) struct BrokerWordTests {
-    private func withClient(_ body: (FakeBroker, Publisher) async throws -> Void) async throws {
-        try await withFakeBroker { broker in
-            var configuration = AMQPConfiguration(
-                host: "127.0.0.1", port: broker.port, user: "u", password: "p", virtualHost: "/", connectionName: "fake"
-            )
-            configuration.backoff = Backoff(base: .milliseconds(10), cap: .milliseconds(20))
-            configuration.rpcTimeout = .milliseconds(500)
-            try await withPublisher(configuration, confirmTimeout: .seconds(20)) { try await body(broker, $0) }
+    private func configuration(_ broker: FakeBroker) -> AMQPConfiguration {
+        var configuration = AMQPConfiguration(
+            host: "127.0.0.1", port: broker.port, user: "u", password: "p", virtualHost: "/", connectionName: "fake")
+        configuration.backoff = Backoff(base: .milliseconds(10), cap: .milliseconds(20))
+        configuration.rpcTimeout = .milliseconds(500)
+        return configuration
+    }
+
+    private func withClient(
+        confirmTimeout: Duration = .seconds(20), frameMax: UInt32 = 131_072,
+        _ body: (FakeBroker, Publisher) async throws -> Void
+    ) async throws {
+        try await withFakeBroker(frameMax: frameMax) { broker in
+            try await withPublisher(configuration(broker), confirmTimeout: confirmTimeout) { publisher in
+                try await body(broker, publisher)
+            }
         }
     }
+
+    /// basic.return of `publication`, with the same content.
+    private var returned: [UInt8] {
+        FakeBroker.method(
+            1, 60, 50, [1, 56] + FakeBroker.short("NO_ROUTE") + FakeBroker.short("e") + FakeBroker.short("k"))
+            + FakeBroker.frame(2, 1, [0, 60, 0, 0] + FakeBroker.tag(3) + [0, 0]) + FakeBroker.frame(3, 1, [1, 2, 3])
+    }
+
+    private func confirm(_ tag: UInt32) -> [UInt8] { FakeBroker.method(1, 60, 80, FakeBroker.tag(tag) + [0]) }
 
     private let publication = Publication(exchange: "e", routingKey: "k", body: [1, 2, 3])
 
@@ -41,6 +58,63 @@ import Testing
             try await eventually { broker.publishes == 2 }
             broker.say(FakeBroker.method(1, 60, 80, FakeBroker.tag(2) + [1]))
             #expect(await [underWay, next] == [nil, nil])
+        }
+    }
+
+    @Test func aReturnedMessageIsFoundByItsWords() async throws {
+        try await withClient { broker, publisher in
+            async let result = error(publisher)
+            try await eventually { broker.publishes == 1 }
+            broker.say(returned + confirm(1))
+            #expect(await result?.kind == .returned(replyCode: 312, replyText: "NO_ROUTE"))
+        }
+    }
+
+    /// The first was given up on and published again; what comes back late is the first.
+    @Test func aLateReturnIsNotChargedToTheRetry() async throws {
+        try await withClient(confirmTimeout: .seconds(2)) { broker, publisher in
+            #expect(await error(publisher)?.kind == .unknown)
+            async let retry = error(publisher)
+            try await eventually { broker.publishes == 2 }
+            broker.say(returned + confirm(1) + confirm(2))
+            #expect(await retry == nil)
+        }
+    }
+
+    @Test func aConnectionWhosePublishWasNotConfirmedInTimeIsGivenUp() async throws {
+        try await withFakeBroker { broker in
+            let connection = try await Connection.open(configuration(broker), logger: quiet)
+            let first = await outcome { () throws(PublishError) in try await connection.publish(publication) }
+            #expect(first == .unknown)
+            // The broker's late words about the first must not become the second's.
+            broker.say(returned + confirm(1) + confirm(2))
+            let second = await outcome { () throws(PublishError) in try await connection.publish(publication) }
+            #expect(second == .unavailable)
+            await connection.close()
+        }
+    }
+
+    /// Headers that fit into a frame of ours and not into one of the broker's would break the connection midway.
+    @Test func theBrokersFrameSizeCounts() async throws {
+        var large = publication
+        large.properties.headers = ["h": .string(String(repeating: "x", count: 5_000))]
+        func isTooLarge(_ kind: PublishError.Kind?) -> Bool {
+            if case .invalid(let reason)? = kind { reason.contains("4096") } else { false }
+        }
+        try await withClient(frameMax: 4_096) { broker, publisher in
+            let kind = await outcome { () throws(PublishError) in try await publisher.publish(large) }
+            #expect(isTooLarge(kind), "\(String(describing: kind))")
+            #expect(publisher.inFlight == 0)
+            async let small = error(publisher)
+            try await eventually { broker.publishes == 1 }
+            broker.say(confirm(1))
+            #expect(await small == nil)
+        }
+        try await withFakeBroker(frameMax: 4_096) { broker in
+            let connection = try await Connection.open(configuration(broker), logger: quiet)
+            let kind = await outcome { () throws(PublishError) in try await connection.publish(large) }
+            #expect(isTooLarge(kind), "\(String(describing: kind))")
+            await connection.close()
         }
     }
 

@@ -108,6 +108,43 @@ import Testing
         #expect(window.send("d") == 4)
     }
 
+    @Test func whatIsAbandonedTakesItsOwnReturn() {
+        var window = Window()
+        var log: [String] = []
+        window.send("x")
+        _ = window.abandon { _ in true }
+        window.send("x")
+        for _ in 0..<2 {
+            #expect((window.markReturned(replyCode: 312, replyText: "NO_ROUTE") { $0 == "x" }) == true)
+            log.append(window.oldest ?? "nobody")
+        }
+        #expect((window.markReturned(replyCode: 312, replyText: "NO_ROUTE") { $0 == "x" }) == false)
+        _ = window.settle(2, multiple: true, isRefused: false) { log.append("\($0) \($1)") }
+        #expect(log == ["x", "x", #"x returned(replyCode: 312, replyText: "NO_ROUTE")"#])
+    }
+
+    @Test func whatCameBackBeforeItWasAbandonedTakesNoOther() {
+        var window = Window()
+        window.send("x")
+        #expect((window.markReturned(replyCode: 312, replyText: "NO_ROUTE") { _ in true }) == true)
+        _ = window.abandon { _ in true }
+        #expect((window.markReturned(replyCode: 312, replyText: "NO_ROUTE") { _ in true }) == false)
+    }
+
+    /// One publish is never answered, and the oldest that is waited for is asked for at every turn.
+    @Test func theOldestIsFoundWithoutALookAtAllThatAreDone() {
+        var window = ConfirmWindow<Int>()
+        window.send(0)
+        #expect(window.abandon { $0 == 0 } == [0])
+        for number in 1...200_000 {
+            let tag = window.send(number)
+            #expect(window.oldest == number)
+            _ = window.settle(tag, multiple: false, isRefused: false) { _, _ in }
+            #expect(window.oldest == nil)
+        }
+        #expect(window.span == 200_001)
+    }
+
     @Test func resetHandsOutWhoeverWaitsAndStartsAtOne() {
         var window = Window()
         var log: [String] = []

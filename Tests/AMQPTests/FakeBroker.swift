@@ -10,11 +10,14 @@ final class FakeBroker: Sendable {
     private let listener: CInt
     private let client = Mutex<CInt>(-1)
     private let received = Mutex(0)
+    private let frameMax: UInt32
 
     /// How many publishes have arrived, as methods.
     var publishes: Int { received.withLock { $0 } }
 
-    init() throws {
+    /// - Parameter frameMax: the largest frame it offers.
+    init(frameMax: UInt32 = 131_072) throws {
+        self.frameMax = frameMax
         listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -81,7 +84,7 @@ final class FakeBroker: Sendable {
             guard header[0] == 1 else { continue }
             let channel = header[2]
             switch (payload[1], payload[3]) {
-            case (10, 11): say(Self.method(0, 10, 30, [0, 2] + Self.big(131_072) + [0, 60]))
+            case (10, 11): say(Self.method(0, 10, 30, [0, 2] + Self.big(frameMax) + [0, 60]))
             case (10, 40): say(Self.method(0, 10, 41, [0]))
             case (10, 50): say(Self.method(0, 10, 51))
             case (20, 10): say(Self.method(channel, 20, 11, Self.big(0)))
@@ -106,8 +109,10 @@ final class FakeBroker: Sendable {
 }
 
 /// Runs a test against a fake broker.
-func withFakeBroker<Result>(_ body: (FakeBroker) async throws -> Result) async throws -> Result {
-    let broker = try FakeBroker()
+func withFakeBroker<Result>(
+    frameMax: UInt32 = 131_072, _ body: (FakeBroker) async throws -> Result
+) async throws -> Result {
+    let broker = try FakeBroker(frameMax: frameMax)
     defer { broker.stop() }
     return try await body(broker)
 }

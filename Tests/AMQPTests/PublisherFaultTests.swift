@@ -80,6 +80,63 @@ import Testing
         }
     }
 
+    /// A large body on a narrow line takes several heartbeats and never stops: nothing hangs, so nothing is cut.
+    @Test func publishThatMakesProgressIsNotCut() async throws {
+        try await withFaults { configuration, proxy, connection in
+            var configuration = configuration
+            configuration.heartbeat = .seconds(2)
+            try await withPublisher(configuration, confirmTimeout: .seconds(120)) { publisher in
+                try await publisher.publish(publication())
+                proxy.behaviour = .trickle(bytes: 65_536, pause: .milliseconds(50))
+                try await publisher.publish(publication(Publication.maxBodyBytes))
+                #expect(proxy.accepted == 1)
+                #expect(try await connection.checkQueue("work").messageCount == 2)
+            }
+        }
+    }
+
+    /// A line so narrow that the body would take a minute: the write ends when nobody waits for it any more.
+    @Test func progressDoesNotOutliveThePublish() async throws {
+        try await withFaults { configuration, proxy, _ in
+            var configuration = configuration
+            configuration.heartbeat = .seconds(1)
+            try await withPublisher(configuration, confirmTimeout: .seconds(3)) { publisher in
+                try await publisher.publish(publication())
+                proxy.behaviour = .trickle(bytes: 16_384, pause: .milliseconds(50))
+                let error = await error(publisher, publication(Publication.maxBodyBytes))
+                #expect(error?.kind == .unknown)
+                // Cut, and not merely given up on after the write had come to its end.
+                #expect(error?.underlying?.message.contains("a write to the broker") == true)
+                proxy.behaviour = .pass
+                proxy.cut()
+                try await publisher.waitUntilConnected(within: .seconds(20))
+                try await publisher.publish(publication())
+            }
+        }
+    }
+
+    /// Whoever waits for a connection is told when there will be none, whatever limit he gave.
+    @Test(arguments: [true, false]) func waitingForAConnectionEndsWithThePublisher(isEarly: Bool) async throws {
+        // Nobody listens on port 1.
+        let configuration = AMQPConfiguration(
+            host: "127.0.0.1", port: 1, user: "u", password: "p", virtualHost: "/", connectionName: "test")
+        let publisher = Publisher(configuration: configuration, logger: quiet)
+        let run = Task { try await publisher.run() }
+        try await eventually { if case .disconnected = publisher.state { true } else { false } }
+        if !isEarly {
+            run.cancel()
+            try await run.value
+        }
+        let failure = try await #require(throws: AMQPError.self) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 { group.addTask { try await publisher.waitUntilConnected(within: .seconds(3_600)) } }
+                run.cancel()
+                try await group.waitForAll()
+            }
+        }
+        #expect(failure.code == .closed)
+    }
+
     /// The broker holds us back by not reading: publishes wait outside of the library, and the loop lives on.
     @Test func slowReaderDoesNotBlockTheLoop() async throws {
         try await withFaults { configuration, proxy, connection in

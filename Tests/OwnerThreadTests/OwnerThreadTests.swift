@@ -139,6 +139,33 @@ private actor Resident {
         #expect(await resident.threads.isEmpty == false)
     }
 
+    /// A thread that was started would hold its executor for a moment.
+    @Test func stoppingWhatNeverRanStartsNothing() {
+        for _ in 0..<200 {
+            var thread: OwnerThread? = OwnerThread(name: "test")
+            weak let observed = thread
+            thread?.stop()
+            thread = nil
+            #expect(observed == nil)
+        }
+    }
+
+    /// The handler of a turn runs after the timers of its turn were looked at and before the thread decides to end.
+    @Test func aTimerThatIsDueWhenAStoppedThreadEndsStillFires() async {
+        let thread = OwnerThread(name: "test")
+        thread.stop()
+        let isFirst = Atomic<Bool>(true)
+        await withCheckedContinuation { continuation in
+            _ = thread.onEachTurn {
+                if isFirst.exchange(false, ordering: .relaxed) {
+                    thread.schedule(after: .zero) { continuation.resume() }
+                }
+                return false
+            }
+        }
+        thread.stop()
+    }
+
     /// Counts this process's threads before and after: a thread that outlived its executor would show.
     @Test func threadsEndWithTheirActors() async throws {
         func threadCount() throws -> Int {

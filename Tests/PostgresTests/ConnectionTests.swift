@@ -97,6 +97,32 @@ import Testing
         }
     }
 
+    /// A statement that nobody needs any more is dropped on the way, and the server has lost it already.
+    @Test(arguments: ["query", "transaction", "open block"])
+    func whatIsReportedAsDoneStaysDoneThoughADeallocationFails(way: String) async throws {
+        try await withScratchDatabase(poolSize: 1) { scratch in
+            _ = try await scratch.query("create table t (id int)")
+            var configuration = scratch.configuration
+            configuration.statementCacheSize = 1
+            let connection = try await PostgresConnection.connect(configuration, logger: .silent)
+            _ = try await connection.query("select 1")
+            _ = try await connection.query("select 2")
+            try await connection.script("deallocate all")
+            switch way {
+            case "query":
+                _ = try await connection.query("insert into t values (1)")
+            case "transaction":
+                try await connection.withTransaction { _ = try await $0.query("insert into t values (1)") }
+            default:
+                _ = try await connection.query("begin")
+                _ = try await connection.query("insert into t values (1)")
+                _ = try await connection.query("commit")
+            }
+            #expect(try await scratch.query("select * from t").count == 1)
+            await connection.close()
+        }
+    }
+
     @Test func inATransactionAStaleStatementIsARetriableError() async throws {
         try await withScratchDatabase(poolSize: 1) { pool in
             _ = try await pool.query("create table t (id int)")
@@ -132,6 +158,21 @@ import Testing
             }
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(try await pool.query("select * from t").isEmpty)
+        }
+    }
+
+    /// The request to cancel may be on the connection's thread before the statement is. One that was lost there would let
+    /// the statement sleep for the suite's time limit.
+    @Test func aCancellationAtOnceIsNeverLost() async throws {
+        try await withConnection { configuration in
+            configuration.statementTimeout = nil
+        } body: { connection in
+            for round in 0..<3_000 {
+                let task = Task { try await connection.query("select pg_sleep(600)") }
+                for _ in 0..<(round % 8) { await Task.yield() }
+                task.cancel()
+                await #expect(throws: CancellationError.self) { try await task.value }
+            }
         }
     }
 

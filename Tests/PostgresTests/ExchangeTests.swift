@@ -8,9 +8,12 @@ import Testing
 
     @Test func answersGoToTheirSteps() throws {
         var exchange = Exchange(steps: [
-            .control("begin", isReported: false), .prepare(name: "s1", key: key), .execute(index: 0, name: "s1"),
-            .execute(index: 1, name: "s1"), .deallocate("s0"), .sync,
+            .deallocate("s0"), .sync, .control("begin", isReported: false), .prepare(name: "s1", key: key),
+            .execute(index: 0, name: "s1"), .execute(index: 1, name: "s1"), .sync,
         ])
+        #expect(exchange.receive(.rows(Rows(command: "DEALLOCATE"))) == .forget("s0"))
+        #expect(exchange.receive(.end) == .none)
+        #expect(exchange.receive(.sync) == .none)
         #expect(exchange.receive(.rows(Rows(command: "BEGIN"))) == .none)
         #expect(exchange.receive(.end) == .none)
         #expect(exchange.receive(.rows(Rows())) == .remember(key, name: "s1"))
@@ -19,15 +22,13 @@ import Testing
         #expect(exchange.receive(.end) == .none)
         #expect(exchange.receive(.rows(Rows(command: "SECOND"))) == .none)
         #expect(exchange.receive(.end) == .none)
-        #expect(exchange.receive(.rows(Rows(command: "DEALLOCATE"))) == .forget("s0"))
-        #expect(exchange.receive(.end) == .none)
         #expect(exchange.receive(.sync) == .finish)
         #expect(try exchange.result.get().map(\.command) == ["FIRST", "SECOND"])
     }
 
     @Test func theFirstErrorCountsAndTheRestIsSkipped() throws {
         var exchange = Exchange(steps: [
-            .prepare(name: "s1", key: key), .execute(index: 0, name: "s1"), .deallocate("s0"), .sync,
+            .prepare(name: "s1", key: key), .execute(index: 0, name: "s1"), .execute(index: 1, name: nil), .sync,
         ])
         #expect(exchange.receive(.failed(broken)) == .none)
         #expect(exchange.receive(.end) == .none)
@@ -41,11 +42,21 @@ import Testing
     }
 
     @Test func aFailedDeallocationIsNobodysFailure() throws {
-        var exchange = Exchange(steps: [.execute(index: 0, name: nil), .deallocate("s0"), .sync])
-        for answer: Exchange.Answer in [.rows(Rows()), .end] { #expect(exchange.receive(answer) == .none) }
+        var exchange = Exchange(steps: [
+            .deallocate("s0"), .deallocate("s1"), .sync, .execute(index: 0, name: nil), .sync,
+        ])
         #expect(exchange.receive(.failed(broken)) == .forget("s0"))
-        #expect(exchange.receive(.end) == .none)
+        for answer: Exchange.Answer in [.end, .skipped, .end, .sync, .rows(Rows(command: "INSERT")), .end] {
+            #expect(exchange.receive(answer) == .none)
+        }
         #expect(exchange.receive(.sync) == .finish)
+        #expect(try exchange.result.get().map(\.command) == ["INSERT"])
+    }
+
+    @Test func aCancelledDeallocationIsTriedAgainAnotherTime() throws {
+        var exchange = Exchange(steps: [.deallocate("s0"), .sync, .execute(index: 0, name: nil), .sync])
+        let cancelled = PostgresError(.cancelled, "no", sqlState: .queryCanceled)
+        #expect(exchange.receive(.failed(cancelled)) == .none)
         #expect(exchange.failure == nil)
     }
 

@@ -13,15 +13,21 @@ final class FaultProxy: Sendable {
         var word: [UInt8] = []
         var onWord: WordAction = .pass
         var sockets: [CInt] = []
+        var accepted = 0
+        var isHolding = false
     }
 
     enum WordAction: Sendable {
         case pass
+        /// Passes the word on and keeps the server's answer until `letGo()`.
+        case holdAnswer
         /// Passes the word on and cuts the connection once the server has answered, without the answer.
         case swallowAnswer
     }
 
+    /// Leads here, without TLS.
     let configuration: PostgresConfiguration
+    let port: UInt16
     private let state = Mutex(State())
     private let listener: CInt
     private let target: sockaddr_in
@@ -41,7 +47,7 @@ final class FaultProxy: Sendable {
                 getsockname(listener, pointer, &length)
             }
         }
-        let port = UInt16(bigEndian: address.sin_port)
+        port = UInt16(bigEndian: address.sin_port)
         configuration = server.withParameter("host", "127.0.0.1").withParameter("port", "\(port)")
             .withParameter("sslmode", "disable")
         Self.thread { [self] in accept() }
@@ -51,6 +57,26 @@ final class FaultProxy: Sendable {
     var isSilent: Bool {
         get { state.withLock { $0.isSilent } }
         set { state.withLock { $0.isSilent = newValue } }
+    }
+
+    /// How many connections were accepted; a request to cancel is one.
+    var accepted: Int { state.withLock { $0.accepted } }
+
+    /// Whether an answer is being kept.
+    var isHolding: Bool { state.withLock { $0.isHolding } }
+
+    /// Passes on the answer that was kept, and all that come after it.
+    func letGo() {
+        state.withLock { $0.onWord = .pass }
+    }
+
+    /// Breaks the connections that are open.
+    func cut() {
+        let sockets = state.withLock { state in
+            defer { state.sockets = [] }
+            return state.sockets
+        }
+        for socket in sockets { shutdown(socket, CInt(SHUT_RDWR)) }
     }
 
     /// What happens when the client sends the word.
@@ -74,6 +100,7 @@ final class FaultProxy: Sendable {
         while true {
             let client = Glibc.accept(listener, nil, nil)
             if client < 0 || state.withLock({ $0.isStopped }) { break }
+            state.withLock { $0.accepted += 1 }
             let server = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
             let isConnected = withUnsafePointer(to: target) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
@@ -108,7 +135,13 @@ final class FaultProxy: Sendable {
             if isClient, !word.isEmpty, contains(buffer[..<count], word) {
                 hasHeard.isSet.store(true, ordering: .releasing)
             }
-            if !isClient, action == .swallowAnswer, hasHeard.isSet.load(ordering: .acquiring) { break }
+            if !isClient, hasHeard.isSet.load(ordering: .acquiring) {
+                if action == .swallowAnswer { break }
+                while state.withLock({ state in
+                    state.isHolding = state.onWord == .holdAnswer && !state.isStopped
+                    return state.isHolding
+                }) { usleep(1_000) }
+            }
             var sent = 0
             while sent < count {
                 let written = buffer.withUnsafeBytes {

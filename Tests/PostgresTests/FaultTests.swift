@@ -97,9 +97,41 @@ import Testing
         var configuration = proxy.configuration
         configuration.connectTimeout = .seconds(600)
         let task = Task { [configuration] in try await PostgresConnection.connect(configuration, logger: .silent) }
-        try await Task.sleep(for: .milliseconds(20))
+        try await waitUntil { proxy.accepted == 1 }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    @Test func aTaskThatWasCancelledBeforeDoesNotConnect() async throws {
+        let configuration = try DatabaseServer().configuration
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await PostgresConnection.connect(configuration, logger: .silent)
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    /// BEGIN goes ahead of a script in a round trip of its own. The script counts with a sequence, which no rollback undoes.
+    @Test func aScriptThatIsCancelledDuringItsBeginDoesNotStart() async throws {
+        try await withScratchDatabase { direct in
+            _ = try await direct.query("create sequence runs")
+            let proxy = try FaultProxy(to: direct.configuration)
+            defer { proxy.stop() }
+            let connection = try await PostgresConnection.connect(proxy.configuration, logger: .silent)
+            proxy.when("begin isolation", .holdAnswer)
+            let task = Task {
+                try await connection.withTransaction { try await $0.script("select nextval('runs')") }
+            }
+            try await waitUntil { proxy.isHolding }
+            task.cancel()
+            // The request to cancel is a connection of its own, made after the job was marked.
+            try await waitUntil { proxy.accepted == 2 }
+            proxy.letGo()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            _ = try await connection.query("select 1")
+            #expect(try await direct.query("select 1 from runs where is_called").isEmpty)
+            await connection.close()
+        }
     }
 
     @Test func aCancelledStatementOnASilentServerEndsAllTheSame() async throws {

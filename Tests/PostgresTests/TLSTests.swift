@@ -39,6 +39,44 @@ struct TLSTests {
         #expect(error?.code == .tlsFailed)
     }
 
+    private func configuration(through proxy: FaultProxy) throws -> PostgresConfiguration {
+        try configuration().withParameter("hostaddr", "127.0.0.1").withParameter("port", "\(proxy.port)")
+    }
+
+    @Test func aCutWhileIdleIsALostConnection() async throws {
+        let proxy = try FaultProxy(to: configuration())
+        defer { proxy.stop() }
+        let connection = try await PostgresConnection.connect(configuration(through: proxy), logger: .silent)
+        _ = try await connection.query("select 1")
+        proxy.cut()
+        let error = await #expect(throws: PostgresError.self) {
+            while true { _ = try await connection.query("select 1") }
+        }
+        #expect(error?.code == .connectionLost, "\(String(describing: error))")
+        #expect(error?.isRetriable == true)
+    }
+
+    /// The server's answer to the first record of the handshake (22, TLS 1.0 as all begin) is lost with the connection.
+    @Test func aCutInTheHandshakeHealsInTime() async throws {
+        let proxy = try FaultProxy(to: configuration())
+        defer { proxy.stop() }
+        proxy.when("\u{16}\u{3}\u{1}", .swallowAnswer)
+        let error = await #expect(throws: PostgresError.self) {
+            try await PostgresConnection.connect(configuration(through: proxy), logger: .silent)
+        }
+        #expect(error?.code == .connectionFailed, "\(String(describing: error))")
+        #expect(error?.isRetriable == true)
+
+        let pool = try PostgresPool(
+            configuration: configuration(through: proxy), size: 1, acquireTimeout: .seconds(30), logger: .silent)
+        let before = proxy.accepted
+        async let row = pool.query("select 1")
+        try await waitUntil { proxy.accepted > before + 1 }
+        proxy.when("", .pass)
+        _ = try await row
+        await pool.shutDown()
+    }
+
     @Test func statementsCanBeCancelledOverTLS() async throws {
         let pool = try PostgresPool(configuration: configuration(), size: 1, logger: .silent)
         let (started, start) = AsyncStream.makeStream(of: Void.self)

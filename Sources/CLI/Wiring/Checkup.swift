@@ -10,7 +10,7 @@ import Transport
 /// The checks of `neff doctor`, in the order in which they are shown.
 enum Checkup {
     static let all: [@Sendable (Settings) async -> [Diagnosis]] = [
-        database, broker, topology, mail, credentials, files, workers,
+        database, broker, library, topology, mail, credentials, files, workers,
     ]
 
     @Sendable private static func database(_ settings: Settings) async -> [Diagnosis] {
