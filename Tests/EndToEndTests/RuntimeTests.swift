@@ -82,6 +82,31 @@ import Testing
         }
     }
 
+    /// One mail is held up by its server, so the notification worker drains for seconds. The others of its process must not
+    /// go on taking work until it is done.
+    @Test func allWorkersOfAProcessStopTakingAtOnce() async throws {
+        let server = try ScriptedSMTPServer { $0.moment == .recipient ? .silence : nil }
+        defer { server.stop() }
+        let settings = ["SMTP_URL": "smtp://127.0.0.1:\(server.port)/client.test?starttls=none"]
+        try await Installation.with(settings: settings) { neff in
+            try await neff.start("ingress", "ingress")
+            try await neff.start("all", "worker", "all")
+            let bookings = Bookings(neff, count: 300)
+            async let sending: Void = bookings.send(concurrency: 4)
+            await server.next(.recipient)
+            #expect(await neff.terminate("all") == 0)
+            try await sending
+            let log = neff.log(of: "all")
+            let receipts = log.split(separator: "\n").filter { $0.contains("drain_receipt") }
+            #expect(receipts.count == 3, "\(receipts)")
+            #expect(receipts.allSatisfy { $0.contains("\"delivery_counts_burned\":0") }, "\(receipts)")
+            let lines = log.split(separator: "\n").filter { $0.contains("\"worker stop") }
+            let stopped = try #require(
+                lines.firstIndex { $0.contains("\"worker stopped\"") && $0.contains("notification@") })
+            #expect(lines[..<stopped].count { $0.contains("\"worker stops\"") } == 3, "\(lines)")
+        }
+    }
+
     /// 202 was said to every booking, by ingresses that were killed while they said it; the books have them all.
     @Test func theBooksBalanceAndAPlantedLossIsNamed() async throws {
         try await Installation.with { neff in

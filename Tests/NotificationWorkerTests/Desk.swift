@@ -78,10 +78,11 @@ struct Desk: Sendable {
 
     func process(
         policy: NotificationHandler.AmbiguousMailPolicy = .resend, smtpURL: String? = nil,
-        claimLifetime: Duration = .seconds(120), breaker: CircuitBreaker.Policy = .init(failuresToOpen: 1_000)
+        claimLifetime: Duration = .seconds(120), breaker: CircuitBreaker.Policy = .init(failuresToOpen: 1_000),
+        folder: String? = nil
     ) throws -> Process {
         let mailServer = Dependency("smtp", policy: breaker, logger: .silent)
-        let journal = try SendJournal(folder: folder)
+        let journal = try SendJournal(folder: folder ?? self.folder)
         let smtp = SMTPClient(
             configuration: try SMTPConfiguration(url: smtpURL ?? mail.url()), maxConnections: 2, logger: .silent)
         let handler = NotificationHandler(

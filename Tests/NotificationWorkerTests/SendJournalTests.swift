@@ -1,5 +1,6 @@
 import Foundation
 import NotificationWorker
+import Synchronization
 import Testing
 
 /// A folder of its own for one test.
@@ -68,6 +69,30 @@ nonisolated(nonsending) func withFolder<Result>(
             two.remove(one.holder)
             #expect(FileManager.default.fileExists(atPath: file(folder, one.holder)))
             withExtendedLifetime(one) {}
+        }
+    }
+
+    /// Each start removes what dead processes left; a journal that is being made must not look like that.
+    @Test func aStartNeverRemovesTheJournalOfAnother() async throws {
+        try await withFolder { folder in
+            let cleaner = try SendJournal(folder: folder)
+            let isDone = Atomic(false)
+            let cleaning = Task.detached {
+                while !isDone.load(ordering: .relaxed) {
+                    for holder in cleaner.abandoned().keys { cleaner.remove(holder) }
+                }
+            }
+            let journals = try await withThrowingTaskGroup(of: [SendJournal].self) { group in
+                for _ in 0..<2 {
+                    group.addTask { try (0..<1_000).map { _ in try SendJournal(folder: folder) } }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            isDone.store(true, ordering: .relaxed)
+            await cleaning.value
+            #expect(journals.count == 2_000)
+            #expect(journals.count { cleaner.other($0.holder) != .inUse } == 0)
+            withExtendedLifetime(journals) {}
         }
     }
 

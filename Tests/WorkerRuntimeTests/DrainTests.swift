@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import Persistence
 import Postgres
+import ServiceLifecycle
 import TestSupport
 import Testing
 import WorkerRuntime
@@ -16,7 +17,9 @@ import WorkerRuntime
                 return try await insertEffect(envelope, context)
             }
             try await rig.publish((0..<10).map { Rig.message("m\($0)") })
-            try await eventually { gate.waiting == 3 && running.worker.counts.inFlight == 3 }
+            // All ten are with the consumer: three in the lanes, the rest behind them.
+            try await eventually { gate.waiting == 3 }
+            try await eventually { try await rig.ready(Rig.queue) == 0 }
             let stopping = Task { try await running.stop() }
             try await eventually { running.worker.isDraining }
             // Returns once the subscription is gone, so what is published now stays.
@@ -171,6 +174,65 @@ import WorkerRuntime
             _ = await running.ended.result
             try await eventually { try await rig.ready(Rig.queue) == 3 }
             #expect(try await rig.effects() == [])
+        }
+    }
+
+    /// Both have work that ends only when the gate opens, so a second one that waits for its turn to stop would still take
+    /// messages, and never hear that it should not.
+    @Test func workersOfOneProcessStopTakingAtOnceAndDrainSideBySide() async throws {
+        try await Rig.with { rig in
+            let gate = Gate()
+            let publisher = Publisher(configuration: rig.broker, logger: .silent)
+            let consumers = (0..<2).map { _ in
+                Consumer(
+                    configuration: rig.broker, subscriptions: [Subscription(queue: Rig.queue, prefetch: 2)],
+                    drainTimeout: .seconds(1), logger: .silent)
+            }
+            let workers = consumers.map { consumer in
+                Worker(
+                    Rig.configuration(concurrency: 1),
+                    handler: Rig.Handler { envelope, context in
+                        await gate.pass()
+                        return try await insertEffect(envelope, context)
+                    }, consumer: consumer, publisher: publisher, pool: rig.pool, logger: .silent)
+            }
+            let group = ServiceGroup(
+                configuration: ServiceGroupConfiguration(
+                    services: [publisher, ConcurrentServices(consumers), ConcurrentServices(workers)],
+                    logger: .silent))
+            let ended = Task { try await group.run() }
+            for consumer in consumers { try await consumer.waitUntilConnected(within: .seconds(20)) }
+            try await rig.publish((0..<4).map { Rig.message("m\($0)") })
+            try await eventually { gate.waiting == 2 }
+            try await eventually { try await rig.ready(Rig.queue) == 0 }
+            await group.triggerGracefulShutdown()
+            try await eventually { workers.allSatisfy(\.isDraining) }
+            // Return once the subscriptions are gone, so what is published now stays.
+            for consumer in consumers { await consumer.stopTaking() }
+            try await rig.publish("late")
+            gate.open()
+            try await ended.value
+            let receipts = workers.compactMap(\.drainReceipt)
+            #expect(receipts.map(\.finished).reduce(0, +) == 4 && receipts.allSatisfy { $0.deliveryCountsBurned == 0 })
+            #expect(try await rig.receive(Rig.queue).properties.messageID == "late")
+        }
+    }
+
+    @Test func aServiceThatFailsTakesTheOthersWithIt() async throws {
+        struct Broken: Error {}
+        struct Waiting: Service {
+            func run() async throws {
+                // Ends by cancellation alone.
+                let (stream, continuation) = AsyncStream<Void>.makeStream()
+                for await _ in stream {}
+                withExtendedLifetime(continuation) {}
+            }
+        }
+        struct Failing: Service {
+            func run() async throws { throw Broken() }
+        }
+        await #expect(throws: Broken.self) {
+            try await ConcurrentServices([Waiting(), Failing(), Waiting()]).run()
         }
     }
 }

@@ -45,7 +45,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let pauses = PauseWatch(pool: kit.pool, logger: kit.logger)
         try await pauses.load()
         var services: [any Service] = [kit.pool, pauses]
-        var workers: [Worker] = []
+        var workers: [any Service] = []
+        var consumers: [any Service] = []
+        var controls: [any Service] = []
         var connections: [(name: String, state: @Sendable () -> ConnectionState)] = []
         let publisher = try kit.publisher()
         let relay = OutboxRelay(
@@ -62,29 +64,34 @@ struct WorkerCommand: AsyncParsableCommand {
                 consumer: consumer)
             // Before it connects: of a paused queue not even the first message may be taken.
             await control.apply()
-            services += [consumer, control]
+            consumers.append(consumer)
+            controls.append(control)
             if role == .deadLetters {
-                services.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
-                services.append(
+                controls.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
+                controls.append(
                     ReplayRunner(
                         pool: kit.pool, publisher: publisher, holder: kit.id, consumers: try ReplayConsumers.all(),
                         logger: kit.logger))
-                services.append(AlertWatch(try Self.thresholds(kit.settings), pool: kit.pool, logger: kit.logger))
+                controls.append(AlertWatch(try Self.thresholds(kit.settings), pool: kit.pool, logger: kit.logger))
             }
-            let service = try await service(
-                for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay, mailServer: mailServer)
-            services.append(service)
-            if let worker = service as? Worker { workers.append(worker) }
+            workers.append(
+                try await service(
+                    for: role, kit: kit, consumer: consumer, publisher: publisher, relay: relay, mailServer: mailServer)
+            )
         }
+        // All workers of the process stop taking at once and drain side by side, within one deadline; what they need stays
+        // until the last of them has ended.
+        services += [ConcurrentServices(consumers)] + controls + [ConcurrentServices(workers)]
+        let drained = workers.compactMap { $0 as? Worker }
         let admin = try kit.adminServer(readiness: kit.readiness(of: connections))
         // First in the list is last to stop: the admin endpoint answers until everything else has ended.
         do {
             try await kit.run([admin] + services)
         } catch {
-            try Self.printReceipts(of: workers)
+            try Self.printReceipts(of: drained)
             throw error
         }
-        try Self.printReceipts(of: workers)
+        try Self.printReceipts(of: drained)
     }
 
     /// One line of JSON for each worker, for whoever told it to stop.

@@ -44,7 +44,7 @@ struct NoticeSender: Sendable {
         let id = try WireJSON.decode(SendNotification.self, from: envelope.body).notification
         // Another copy of the message in this process: its claim looks like one that we left behind.
         guard inHand.take(id) else {
-            return .retry(code: "notification.held", detail: "a copy of the message is in hand", after: .seconds(5))
+            return .release(reason: "a copy of the message is in hand")
         }
         defer { inHand.give(back: id) }
         guard let permit = mailServer.begin() else { return .release(reason: Self.serverAway) }
@@ -65,13 +65,16 @@ struct NoticeSender: Sendable {
             case .unknown:
                 return .deadLetter(code: "notification.unknown", detail: "there is no notification \(id)")
             case .held(let held):
-                switch standing(of: held) {
-                case .wait(let delay):
-                    return .retry(code: "notification.held", detail: "another worker is sending it", after: delay)
-                case .came(let progress):
-                    let ending = ending(of: progress, at: context.now())
-                    try await record(ending, of: held, envelope, context)
-                    if let outcome = outcome(of: ending) { return outcome }
+                guard let ending = lastWord(on: held, at: context.now()) else {
+                    return .release(reason: "another worker is sending it")
+                }
+                // If nothing was recorded, somebody else has done so, and the next claim shows what.
+                if try await record(ending, of: held, envelope, context), let outcome = outcome(of: ending) {
+                    return outcome
+                }
+            case .behind(let other):
+                guard try await settle(other, context) else {
+                    return .release(reason: "another notice of the same subject is on its way to the same person")
                 }
             }
         }
@@ -131,11 +134,17 @@ struct NoticeSender: Sendable {
         if journal.isBroken {
             context.logger.error("the send journal cannot be written: see to NEFF_STATE_DIR and restart this worker")
         }
-        try await record(ending, of: claim.held(by: journal.holder), envelope, context)
+        let isRecorded = try await record(ending, of: claim.held(by: journal.holder), envelope, context)
         if case .sent = ending {
             Counter(label: "notifications.sent", dimensions: [("template", claim.planned.template)]).increment()
             let journey = max(0, context.now().timeIntervalSince(envelope.receivedAt))
             Metrics.Timer(label: "notifications.critical_time").recordNanoseconds(Int64(journey * 1e9))
+        }
+        if !isRecorded, outcome(of: ending) != nil {
+            // Sent by somebody else meanwhile, and so it is. Whatever else became of this try, the row has another holder, who
+            // answers for it.
+            if case .sent = ending { return .done }
+            return .release(reason: "another worker has taken it over")
         }
         // An attempt is spent on what may be the message's fault, and on nothing else.
         if isServersFault, case .postponed(_, _, isAmbiguous: false) = ending {
@@ -201,23 +210,27 @@ struct NoticeSender: Sendable {
 
     /// Writes the outcome and, for a sent mail, the receipt of its message.
     ///
+    /// - Parameter envelope: the notice's message; nil if it is not here.
+    /// - Returns: whether the row has changed; it does not if it is no longer the holder's.
     /// - Throws: `PostgresError`; the row stays `sending`, and the journal knows what became of the mail.
     private func record(
-        _ ending: NotificationRepository.Ending, of held: NotificationRepository.Held, _ envelope: Envelope,
+        _ ending: NotificationRepository.Ending, of held: NotificationRepository.Held, _ envelope: Envelope?,
         _ context: EffectContext
-    ) async throws {
+    ) async throws -> Bool {
         // Unstructured, so that neither the time limit nor the drain's deadline cuts it off: what happened has happened,
         // and the pool's own time limits bound the wait.
-        try await Task {
+        let isRecorded = try await Task {
             try await context.pool.withTransaction { transaction in
-                _ = try await NotificationRepository.finish(held, ending, in: transaction)
-                if case .sent = ending {
+                let isRecorded = try await NotificationRepository.finish(held, ending, in: transaction)
+                if case .sent = ending, let envelope {
                     _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
                 }
+                return isRecorded
             }
         }.value
-        count(ending)
+        if isRecorded { count(ending) }
         journal.forget(messageID: held.mailID)
+        return isRecorded
     }
 
     private func count(_ ending: NotificationRepository.Ending) {
@@ -229,20 +242,26 @@ struct NoticeSender: Sendable {
 
     // MARK: Claims of others
 
-    private enum Standing {
-        case wait(Duration)
-        case came(SendJournal.Progress)
+    /// What became of a mail whose row says that somebody is sending it; nil while somebody may be.
+    private func lastWord(on held: NotificationRepository.Held, at now: Date) -> NotificationRepository.Ending? {
+        // Our own, from before: the database was away when the outcome was to be recorded.
+        if held.holder == journal.holder { return ending(of: journal.progress(of: held.mailID), at: now) }
+        switch journal.other(held.holder) {
+        case .inUse: return nil
+        case .abandoned(let entries): return ending(of: entries[held.mailID] ?? .untouched, at: now)
+        case .missing: return held.age > claimLifetime ? ending(of: .handedOver, at: now) : nil
+        }
     }
 
-    /// How far a mail has come whose row says that somebody is sending it.
-    private func standing(of held: NotificationRepository.Held) -> Standing {
-        // Our own, from before: the database was away when the outcome was to be recorded.
-        if held.holder == journal.holder { return .came(journal.progress(of: held.mailID)) }
-        switch journal.other(held.holder) {
-        case .inUse: return .wait(.seconds(5))
-        case .abandoned(let entries): return .came(entries[held.mailID] ?? .untouched)
-        case .missing: return held.age > claimLifetime ? .came(.handedOver) : .wait(.seconds(30))
-        }
+    /// Records what became of another notice, whose message somebody else may have or nobody.
+    ///
+    /// - Returns: false while it is being sent.
+    private func settle(_ other: NotificationRepository.Held, _ context: EffectContext) async throws -> Bool {
+        guard inHand.take(other.id) else { return false }
+        defer { inHand.give(back: other.id) }
+        guard let ending = lastWord(on: other, at: context.now()) else { return false }
+        _ = try await record(ending, of: other, nil, context)
+        return true
     }
 
     /// Settles what dead processes of this host had in hand, and removes their journals.

@@ -35,6 +35,7 @@ package struct NotificationRehearsal: MessageHandler {
         case .failed(let code, let detail): return .deadLetter(code: code, detail: detail)
         case .unknown: return .deadLetter(code: "notification.unknown", detail: "there is no notification \(id)")
         case .held: return .release(reason: "a worker is sending it now")
+        case .behind: return .release(reason: "another notice of the same subject is on its way to the same person")
         }
     }
 }

@@ -45,6 +45,8 @@ package final class SendJournal: SMTPCheckpoint {
     /// The file is emptied once it is larger than this and nothing in it is open.
     static let maxBytes = 1 << 20
     private static let prefix = "sends-"
+    /// Of a file that is not locked yet, so that nobody takes it for an abandoned one.
+    private static let newPrefix = "new-"
     private static let suffix = ".journal"
 
     /// Names the holder of claims; also the file's name.
@@ -64,11 +66,18 @@ package final class SendJournal: SMTPCheckpoint {
         }
         self.folder = folder
         holder = Self.prefix + UUID().uuidString.lowercased()
-        descriptor = open(
-            "\(folder)/\(holder)\(Self.suffix)", O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o600)
+        let path = "\(folder)/\(holder)\(Self.suffix)"
+        let newPath = "\(folder)/\(Self.newPrefix)\(holder)\(Self.suffix)"
+        descriptor = open(newPath, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw JournalError(path: folder, problem: "cannot be written") }
+        // Locked first and named then: a process that starts at the same time removes what has the name and no lock.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            unlink(newPath)
             throw JournalError(path: folder, problem: "cannot be locked")
+        }
+        guard rename(newPath, path) == 0 else {
+            unlink(newPath)
+            throw JournalError(path: folder, problem: "cannot be written")
         }
     }
 
@@ -106,14 +115,23 @@ package final class SendJournal: SMTPCheckpoint {
 
     /// Reads the journal of another process.
     package func other(_ holder: String) -> Other {
+        withLocked(holder) { _ in }
+    }
+
+    /// Reads the journal of another process, and calls `body` with its path if it is abandoned, while it is locked.
+    private func withLocked(_ holder: String, _ body: (String) -> Void) -> Other {
         guard holder != self.holder, holder.hasPrefix(Self.prefix), !holder.contains("/") else { return .missing }
-        let descriptor = open(path(of: holder), O_RDONLY | O_CLOEXEC)
+        let path = path(of: holder)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .missing }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return .inUse }
         guard let bytes = try? file.readToEnd() ?? Data(), let text = String(data: bytes, encoding: .utf8) else {
             return .missing
         }
+        body(path)
+        // The lock ends with the file.
+        withExtendedLifetime(file) {}
         return .abandoned(Self.parse(text))
     }
 
@@ -130,8 +148,7 @@ package final class SendJournal: SMTPCheckpoint {
 
     /// Removes the journal of a process that is gone and of whose mails nothing is open any more.
     package func remove(_ holder: String) {
-        guard case .abandoned = other(holder) else { return }
-        unlink(path(of: holder))
+        _ = withLocked(holder) { unlink($0) }
     }
 
     static func parse(_ text: String) -> [String: Progress] {

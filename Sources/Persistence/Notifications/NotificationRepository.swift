@@ -74,12 +74,16 @@ package enum NotificationRepository {
         /// Given up earlier, for this reason.
         case failed(code: String, error: String)
         case held(Held)
+        /// Another notice of the same subject is on its way to the same person. Until it is there or not, this one must
+        /// wait: sent side by side, the older could arrive last and would be believed.
+        case behind(Held)
         /// There is no such notification.
         case unknown
     }
 
     /// Takes a notification for sending: from here until `finish`, its row says who holds it.
     ///
+    /// Of one subject, at most one notice to a person is taken at a time.
     /// - Parameter retriesFailed: whether one that failed for good may be tried again, as after a replay.
     /// - Throws: `PostgresError`; `DecodingError` for a row that this version cannot read.
     package static func claim(
@@ -102,7 +106,10 @@ package enum NotificationRepository {
                 error: try row.decode("error", as: String?.self) ?? "")
         default: break
         }
-        if try await hasNewerSent(row, in: transaction) {
+        switch try await rival(of: id, row, in: transaction) {
+        case nil: break
+        case .sending(let other)?: return .behind(other)
+        case .newerSent?:
             _ = try await transaction.query("update notifications set status = 'superseded' where id = \(id.rawValue)")
             return .superseded
         }
@@ -116,16 +123,35 @@ package enum NotificationRepository {
         return .claimed(Claim(id: id, planned: planned, mailID: try row["mail_id"], isRepeat: try row["ambiguous"]))
     }
 
-    private static func hasNewerSent(_ row: Row, in transaction: Transaction) async throws -> Bool {
-        let rows = try await transaction.query(
+    private enum Rival {
+        case sending(Held)
+        case newerSent
+    }
+
+    /// What speaks against sending a notice among the others of the same subject to the same person.
+    ///
+    /// Claims of such notices come one after the other, by a lock that ends with the transaction: a row lock holds off only
+    /// claims of the same notice. Whoever waits for it holds no row that its holder wants.
+    private static func rival(of id: NotificationID, _ row: Row, in transaction: Transaction) async throws -> Rival? {
+        let kind = try row.decode("subject_kind", as: String.self)
+        let subject = try row.decode("subject_id", as: String.self)
+        let recipient = try row.decode("recipient", as: String.self)
+        let lock = "notice \(kind)/\(subject)/\(recipient)"
+        // A statement of its own, so that the next one sees what the holder before has committed.
+        _ = try await transaction.query("select pg_advisory_xact_lock(hashtextextended(\(lock), 0)) is null as locked")
+        let rivals = try await transaction.query(
             """
-            select 1 as found from notifications
-            where subject_kind = \(try row.decode("subject_kind", as: String.self))
-                and subject_id = \(try row.decode("subject_id", as: String.self))
-                and recipient = \(try row.decode("recipient", as: String.self))
-                and sequence > \(try row.decode("sequence", as: Int.self)) and status = 'sent' limit 1
+            select id, status, mail_id, claimed_by, \(age) as age from notifications
+            where subject_kind = \(kind) and subject_id = \(subject) and recipient = \(recipient)
+                and id <> \(id.rawValue)
+                and (status = 'sending' or status = 'sent' and sequence > \(try row.decode("sequence", as: Int.self)))
+            order by status = 'sent' desc limit 1
             """)
-        return !rows.isEmpty
+        guard let rival = rivals.first else { return nil }
+        guard try rival.decode("status", as: String.self) == "sending",
+            let other = NotificationID(rawValue: try rival.decode("id"))
+        else { return .newerSent }
+        return .sending(try held(other, rival))
     }
 
     /// The end of an attempt to send.

@@ -18,25 +18,25 @@ import Synchronization
 /// they stay until it has settled. To stop it cancels its subscriptions, finishes what it has in hand, cancels what is
 /// left shortly before the drain's deadline, postpones that, and returns by the deadline.
 package final class Worker: Service, Sendable {
-    private let configuration: WorkerConfiguration
-    private let consumer: Consumer
-    private let pool: PostgresPool
+    let configuration: WorkerConfiguration
+    let consumer: Consumer
+    let pool: PostgresPool
     private let runner: any JobRunner
     private let settler: Settler
-    private let suspects: SuspectLane
-    private let logger: Logger
+    let suspects: SuspectLane
+    let logger: Logger
 
-    private let inHand = InHand()
-    private let isStopping: Flag
+    let inHand = InHand()
+    let isStopping: Flag
     private let hasEndedTaking = Signal(isSticky: true)
-    private let tasks: TaskTable
+    let tasks: TaskTable
     private let busyLanes = Atomic<Int>(0)
-    private let inFlight = Gauge(label: "worker.in_flight")
-    private let receipt = Mutex<DrainReceipt?>(nil)
-    private let dependencies: [Dependency]
-    private let mustReport = Signal()
+    let inFlight = Gauge(label: "worker.in_flight")
+    let receipt = Mutex<DrainReceipt?>(nil)
+    let dependencies: [Dependency]
+    let mustReport = Signal()
     /// Asked for once: looking it up may wait, and reports come from the database's thread.
-    private let host = ProcessInfo.processInfo.hostName
+    let host = ProcessInfo.processInfo.hostName
 
     /// A worker whose effects are in the database.
     ///
@@ -197,7 +197,7 @@ package final class Worker: Service, Sendable {
     // MARK: Settling
 
     /// Settles what was taken and not begun, all at once: each is a publish with a confirm, and the deadline is near.
-    private func settleUnstarted(_ jobs: [Job]) async {
+    func settleUnstarted(_ jobs: [Job]) async {
         await withTaskGroup(of: Void.self) { group in
             for job in jobs { group.addTask { await self.settle(job, .interrupted) } }
         }
@@ -212,7 +212,7 @@ package final class Worker: Service, Sendable {
         job.ended(isDone ? settlement : .release)
     }
 
-    private func settleUndecodable(
+    func settleUndecodable(
         _ delivery: Delivery, _ failure: Failure, takenAt: ContinuousClock.Instant
     ) async {
         let isDone = await settler.deadLetterUndecodable(delivery, failure)
@@ -274,118 +274,6 @@ package final class Worker: Service, Sendable {
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         Metrics.Timer(label: "worker.job.duration", dimensions: [("queue", queue)])
             .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-    }
-
-    // MARK: Living and stopping
-
-    private func reportAlive() async {
-        while !Task.isCancelled {
-            await report(isStopping: false)
-            inFlight.record(inHand.totals.inHand)
-            await mustReport.wait(upTo: configuration.heartbeatInterval)
-        }
-    }
-
-    private func report(isStopping: Bool) async {
-        let identity = Workers.Identity(
-            id: configuration.id, role: configuration.role, host: host,
-            pid: ProcessInfo.processInfo.processIdentifier, version: configuration.version)
-        do {
-            try await Workers.report(identity, counts, isStopping: isStopping, on: pool)
-            for dependency in dependencies where !isStopping {
-                try await Breakers.report(dependency.report, worker: configuration.id, on: pool)
-            }
-            if isStopping, !dependencies.isEmpty { try await Breakers.remove(worker: configuration.id, on: pool) }
-        } catch {
-            logger.debug("heartbeat not written", metadata: [LogKey.errorDetail: "\(error)"])
-        }
-    }
-
-    private func drain(waiting: Bool) async {
-        let start = ContinuousClock.now
-        let deadline = start + configuration.drainDeadline
-        isStopping.set()
-        let before = inHand.totals
-        logger.info("worker stops", metadata: [LogKey.count: "\(before.inHand)"])
-        await within(waiting ? configuration.cancelAfter : .zero) { [self] in
-            await consumer.stopTaking()
-            await inHand.isDrained.wait()
-        }
-        tasks.cancelAll()
-        await within(deadline - .now) { [self] in
-            // A take that was cancelled left the consumer's buffer as it was.
-            await consumer.stopTaking()
-            while true {
-                let rest = await consumer.nextBatch(upTo: 1_000)
-                if rest.isEmpty { break }
-                await settleUnstarted(admitUnstarted(rest))
-            }
-            await inHand.isDrained.wait()
-        }
-        let receipt = makeReceipt(since: start, before: before)
-        self.receipt.withLock { $0 = receipt }
-        await within(min(.seconds(1), deadline - .now)) {
-            await self.report(isStopping: true)
-            await self.store(receipt)
-        }
-        logger.notice(
-            "worker stopped",
-            metadata: [
-                "drain.in_hand": "\(receipt.inHand)", "drain.finished": "\(receipt.finished)",
-                "drain.postponed": "\(receipt.postponed)", "drain.returned": "\(receipt.returned)",
-                "drain.left": "\(receipt.left)", "drain.ms": "\(receipt.milliseconds)",
-            ])
-    }
-
-    private func makeReceipt(since start: ContinuousClock.Instant, before: InHand.Totals) -> DrainReceipt {
-        let after = inHand.totals
-        var receipt = DrainReceipt(worker: configuration.id, role: configuration.role)
-        receipt.finished = after.finished - before.finished
-        receipt.postponed = after.postponed - before.postponed
-        receipt.returned = after.returned - before.returned
-        receipt.left = after.inHand
-        receipt.inHand = receipt.finished + receipt.postponed + receipt.returned + receipt.left
-        receipt.deliveryCountsBurned = receipt.returned + receipt.left
-        receipt.milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
-        return receipt
-    }
-
-    private func store(_ receipt: DrainReceipt) async {
-        do {
-            try await DrainReceipts.insert(
-                DrainReceipts.Receipt(
-                    worker: receipt.worker, role: receipt.role, stoppedAt: Date(), inHand: receipt.inHand,
-                    finished: receipt.finished, postponed: receipt.postponed, returned: receipt.returned,
-                    left: receipt.left, milliseconds: receipt.milliseconds), on: pool)
-        } catch {
-            logger.info("drain receipt not stored", metadata: [LogKey.errorDetail: "\(error)"])
-        }
-    }
-
-    /// Takes the consumer's rest into the books.
-    private func admitUnstarted(_ deliveries: [Delivery]) -> [Job] {
-        inHand.take(deliveries.count)
-        return deliveries.compactMap { delivery in
-            do {
-                return Job(delivery: delivery, envelope: try Envelope(delivery, now: Date()), takenAt: .now)
-            } catch {
-                let failure = Failure(code: "envelope", detail: "\(error)")
-                tasks.start { await self.settleUndecodable(delivery, failure, takenAt: .now) }
-                return nil
-            }
-        }
-    }
-
-    /// Waits for something, but no longer than `limit`, whether or not it lets itself be cancelled.
-    private func within(_ limit: Duration, _ work: @escaping @Sendable () async -> Void) async {
-        guard limit > .zero else { return }
-        let isOver = Signal(isSticky: true)
-        let task = Task {
-            await work()
-            isOver.notify()
-        }
-        await isOver.wait(upTo: limit)
-        task.cancel()
     }
 }
 
