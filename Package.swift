@@ -106,7 +106,7 @@ let package = Package(
         .target(
             name: "Ingress",
             dependencies: [
-                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "Traces",
+                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "Traces", "Transport",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),

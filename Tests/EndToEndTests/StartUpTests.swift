@@ -39,6 +39,36 @@ import Testing
         Case(
             testDescription: "sample key in production", arguments: ["ingress"], settings: ["NEFF_MODE": "production"],
             code: 78, mentions: "CALENDLY_WEBHOOK_SIGNING_KEY"),
+        Case(
+            testDescription: "broken SMTP URL", arguments: ["worker", "notification"],
+            settings: ["SMTP_URL": "smtp://mail.example.com?starttls=perhaps"], code: 78, mentions: "SMTP_URL"),
+        // TEST-NET-1 (RFC 5737): no host has such an address.
+        Case(
+            testDescription: "foreign HTTP address", arguments: ["ingress"],
+            settings: ["NEFF_HTTP_ADDRESS": "192.0.2.1:8080"], code: 78, mentions: "NEFF_HTTP_ADDRESS"),
+        Case(
+            testDescription: "foreign admin address", arguments: ["worker", "sync"],
+            settings: ["NEFF_ADMIN_ADDRESS": "192.0.2.1:9464"], code: 78, mentions: "NEFF_ADMIN_ADDRESS"),
+        Case(
+            testDescription: "missing certificate", arguments: ["ingress"],
+            settings: [
+                "NEFF_HTTP_TLS_CERTIFICATE": "/nonexistent/chain.pem", "NEFF_HTTP_TLS_KEY": "/nonexistent/key.pem",
+            ], code: 78, mentions: "NEFF_HTTP_TLS_CERTIFICATE"),
+        Case(
+            testDescription: "empty signing key", arguments: ["ingress"],
+            settings: ["CALENDLY_WEBHOOK_SIGNING_KEY": ""], code: 78, mentions: "CALENDLY_WEBHOOK_SIGNING_KEY"),
+        Case(
+            testDescription: "state folder that cannot be", arguments: ["worker", "notification"],
+            settings: ["NEFF_STATE_DIR": "/dev/null/neff"], code: 78, mentions: "NEFF_STATE_DIR"),
+        Case(
+            testDescription: "no time zone for sync", arguments: ["worker", "sync"],
+            settings: ["NEFF_SITE_TIME_ZONE": "America/New_Yrok"], code: 78, mentions: "NEFF_SITE_TIME_ZONE"),
+        Case(
+            testDescription: "no time zone for scheduling", arguments: ["worker", "scheduling"],
+            settings: ["NEFF_SITE_TIME_ZONE": "America/New_Yrok"], code: 78, mentions: "NEFF_SITE_TIME_ZONE"),
+        Case(
+            testDescription: "no address of the office", arguments: ["worker", "notification"],
+            settings: ["NEFF_OFFICE_EMAIL": "the office"], code: 78, mentions: "NEFF_OFFICE_EMAIL"),
     ]
 
     @Test(arguments: cases)

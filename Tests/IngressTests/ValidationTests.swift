@@ -112,16 +112,24 @@ import Transport
     }
 
     @Test(arguments: [
-        "a@b.co", "first.last+tag@sub.example.com", "o'brien@example.ie", "zoë@exämple.de", "1@2.org", "x_y-z@a-b.com",
+        "a@b.co", "first.last+tag@sub.example.com", "o'brien@example.ie", "1@2.org", "x_y-z@a-b.com",
+        "zoe@xn--exmple-cua.de", String(repeating: "a", count: 64) + "@b.co",
     ])
     func addressesOfPeopleAreTaken(text: String) {
         #expect(TextRules.email(text) == nil)
+        #expect(throws: Never.self) { try Mailbox(address: text) }
+    }
+
+    @Test(arguments: ["zoë@exämple.de", "zoë@example.de", "zoe@exämple.de", "-a@b.co", "ａ@b.co", "a@b.ｃo"])
+    func whatNoMailCanBeSentToIsNotBooked(text: String) {
+        #expect(throws: Mailbox.InvalidAddress.self) { try Mailbox(address: text) }
+        #expect(TextRules.email(text)?.code == "format")
     }
 
     @Test(arguments: [
         "", "a", "a@", "@b.co", "a@b", "a@@b.co", "a b@c.de", "a..b@c.de", ".a@c.de", "a@-b.co", "a@b..co",
         "a@b.co\r\n",
-        "a@b.co>", "<a@b.co", "a@[127.0.0.1]", "a,b@c.de", "a@b.co,c@d.ef", "\"a\"@b.co",
+        "a@b.co>", "<a@b.co", "a.@b.co", "a@[127.0.0.1]", "a,b@c.de", "a@b.co,c@d.ef", "\"a\"@b.co",
         String(repeating: "a", count: 65) + "@b.co", "a@" + String(repeating: "b.", count: 130) + "co",
     ])
     func otherTextsAreNoAddresses(text: String) {

@@ -1,7 +1,9 @@
 import ArgumentParser
+import Domain
 import Foundation
 import Persistence
 import Postgres
+import Transport
 
 struct ResourcesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,6 +34,11 @@ struct ResourcesCommand: AsyncParsableCommand {
                 resources = try ResourceImport(json: data)
             } catch {
                 throw Failure(.data, "\(file):\n\(error)")
+            }
+            for entry in resources.entries {
+                guard let email = entry.email, (try? Mailbox(address: email)) == nil else { continue }
+                throw Failure(
+                    .data, "\(file): no mail can be sent to the email of \(entry.kind.rawValue) \(entry.name)")
             }
             let summary = try await Database.with("resources") { pool in
                 try await pool.withTransaction { transaction in try await resources.apply(in: transaction) }

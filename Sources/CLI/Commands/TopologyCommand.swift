@@ -36,7 +36,11 @@ struct TopologyCommand: AsyncParsableCommand {
 
     struct ShowPlan: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "plan", abstract: "Show what apply would change. Changes nothing.")
+            commandName: "plan", abstract: "Show what apply would change. Changes nothing.",
+            discussion: """
+                Exit code 1 if something stands in the way that cannot be changed in place; apply would then change \
+                nothing. Exit code 0 otherwise, whether or not there is anything to change.
+                """)
 
         @OptionGroup var passwords: Passwords
 
@@ -46,6 +50,7 @@ struct TopologyCommand: AsyncParsableCommand {
                 let plan = try await TopologyDeployment(document, on: management, passwords: passwords.read(document))
                     .plan()
                 print(plan)
+                if plan.findings.hasErrors { throw ExitCode(Failure.Code.findings.rawValue) }
             }
         }
     }

@@ -126,24 +126,20 @@ struct WorkerCommand: AsyncParsableCommand {
         mailServer: Dependency
     ) async throws -> any Service {
         let configuration = try workerConfiguration(role, kit: kit)
-        let clock = try kit.settings.value(Keys.siteTimeZone)
         switch role {
         case .sync:
             let handler = SyncHandler(
                 configuration: SyncConfiguration(
-                    siteTimeZone: clock, rescheduleWait: try kit.settings.value(Keys.rescheduleWait)))
+                    siteTimeZone: try kit.settings.siteTimeZone(),
+                    rescheduleWait: try kit.settings.value(Keys.rescheduleWait)))
             return Worker(
                 configuration, handler: handler, consumer: consumer, publisher: publisher, pool: kit.pool, relay: relay,
                 logger: kit.logger)
         case .scheduling:
-            guard let companyClock = SiteClock(identifier: clock) else {
-                throw SettingsError(
-                    name: Keys.siteTimeZone.name, problem: "is not a time zone",
-                    hint: "Use an IANA name, such as America/New_York.")
-            }
+            let handler = SchedulingHandler(companyClock: try kit.settings.siteClock())
             return Worker(
-                configuration, handler: SchedulingHandler(companyClock: companyClock), consumer: consumer,
-                publisher: publisher, pool: kit.pool, relay: relay, logger: kit.logger)
+                configuration, handler: handler, consumer: consumer, publisher: publisher, pool: kit.pool, relay: relay,
+                logger: kit.logger)
         case .notification:
             let handler = try notificationHandler(kit, mailServer)
             try await handler.adoptAbandonedJournals(pool: kit.pool, now: Date())
@@ -192,7 +188,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 try MailAddress.read($0, key: Keys.mailReplyTo.name)
             })
         return NotificationHandler(
-            planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer,
+            planner: NoticePlanner(officeEmail: try settings.officeAddress()), composer: composer,
             smtp: smtp,
             journal: try SendJournal(folder: settings.value(Keys.stateDirectory)),
             policy: try settings.value(Keys.ambiguousMail) == .hold ? .hold : .resend,

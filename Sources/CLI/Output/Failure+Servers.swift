@@ -1,5 +1,7 @@
 import AMQP
+import Ingress
 import Postgres
+import Settings
 import Topology
 
 extension Failure {
@@ -57,5 +59,16 @@ extension Failure {
         case .conflict: self.init(.findings, "\(error)")
         default: self.init(.software, "\(error)")
         }
+    }
+
+    /// What keeps the ingress from starting: always something that it was told.
+    init(_ error: IngressError) {
+        let settings =
+            switch error.code {
+            case .cannotListen: "\(Keys.httpAddress.name): "
+            case .invalidCertificate: "\(Keys.httpCertificate.name), \(Keys.httpKey.name): "
+            default: ""
+            }
+        self.init(.configuration, "\(settings)\(error)")
     }
 }

@@ -1,7 +1,10 @@
 import AMQP
 import ArgumentParser
+import Ingress
+import NotificationWorker
 import Postgres
 import Settings
+import Telemetry
 import Topology
 import Transport
 
@@ -52,6 +55,11 @@ struct Failure: Error {
         case let error as PostgresError: self.init(error)
         case let error as AMQPError: self.init(error)
         case let error as TopologyError: self.init(error)
+        case let error as IngressError: self.init(error)
+        case let error as AdminServerError: self.init(.configuration, error.description)
+        case let error as JournalError: self.init(.configuration, error.description)
+        case let error as SMTPConfiguration.Invalid:
+            self.init(.configuration, "\(Keys.smtpURL.name) cannot be used: \(error)")
         case let error as TransportError: self.init(.unavailable, error.description)
         case let error as SMTPError: self.init(.unavailable, error.description)
         default: self.init(.software, String(describing: error))

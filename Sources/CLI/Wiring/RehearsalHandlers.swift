@@ -1,4 +1,3 @@
-import Domain
 import Messaging
 import NotificationWorker
 import SchedulingWorker
@@ -11,16 +10,13 @@ enum RehearsalHandlers {
     /// Those whose settings are here; an operator's terminal may lack those of the mail.
     static func make(_ settings: Settings) throws -> [String: any MessageHandler] {
         var handlers: [String: any MessageHandler] = [:]
-        let zone = try settings.value(Keys.siteTimeZone)
         handlers["sync"] = SyncHandler(
             configuration: SyncConfiguration(
-                siteTimeZone: zone, rescheduleWait: try settings.value(Keys.rescheduleWait)))
-        if let clock = SiteClock(identifier: zone) {
-            handlers["scheduling"] = SchedulingHandler(companyClock: clock)
-        }
+                siteTimeZone: try settings.siteTimeZone(), rescheduleWait: try settings.value(Keys.rescheduleWait)))
+        handlers["scheduling"] = SchedulingHandler(companyClock: try settings.siteClock())
         if let composer = try? composer(settings) {
             handlers["notification"] = NotificationRehearsal(
-                planner: NoticePlanner(officeEmail: try settings.optional(Keys.officeEmail)), composer: composer)
+                planner: NoticePlanner(officeEmail: try settings.officeAddress()), composer: composer)
         }
         return handlers
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Transport
 
 /// An instant as the API takes it.
 enum InstantText {
@@ -67,27 +68,17 @@ enum InstantText {
 
 /// What texts have to look like. Each returns a code and a detail if the text will not do.
 enum TextRules {
-    /// The practical part of RFC 5321: a dot-atom, an at sign, a domain with a dot. 254 bytes at most.
+    /// What mail can be sent to (`Mailbox`), so that nothing is booked whose mail could never go; and of that only what
+    /// people have: no empty atom, and a domain with a dot.
     static func email(_ text: String) -> (code: String, detail: String)? {
-        let fault = (code: "format", detail: "must be an e-mail address, such as name@example.com")
-        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, text.utf8.count <= 254, (1...64).contains(parts[0].utf8.count) else { return fault }
-        let symbols = Set("!#$%&'*+/=?^_`{|}~-".unicodeScalars)
-        func isWord(_ scalar: Unicode.Scalar) -> Bool {
-            // Letters outside ASCII are allowed by RFC 6531.
-            scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+        guard text.utf8.allSatisfy({ $0 < 0x80 }) else {
+            return ("format", "must be an e-mail address of ASCII characters, because mail to others does not arrive")
         }
-        let atoms = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        guard atoms.allSatisfy({ !$0.isEmpty && $0.unicodeScalars.allSatisfy { isWord($0) || symbols.contains($0) } })
-        else { return fault }
-        let labels = parts[1].split(separator: ".", omittingEmptySubsequences: false)
-        guard labels.count >= 2,
-            labels.allSatisfy({ label in
-                (1...63).contains(label.utf8.count) && !label.hasPrefix("-") && !label.hasSuffix("-")
-                    && label.unicodeScalars.allSatisfy { isWord($0) || $0 == "-" }
-            })
-        else { return fault }
-        return nil
+        let fault = (code: "format", detail: "must be an e-mail address, such as name@example.com")
+        guard (try? Mailbox(address: text)) != nil, let at = text.lastIndex(of: "@") else { return fault }
+        let domain = text[text.index(after: at)...]
+        let isPersonal = domain.contains(".") && !domain.hasPrefix("[") && !".@".contains(text[text.index(before: at)])
+        return isPersonal && !text.contains("..") ? nil : fault
     }
 
     /// E.164 with the signs that people put between digits: 7 to 15 digits, a leading plus if any.
