@@ -164,7 +164,7 @@ extension Fault {
 
     static func diskAlarm(node: Int, at: Duration, lasting: Duration) -> Fault {
         Fault(at: at, "disk alarm on rabbit\(node) for \(lasting): publishers are blocked") { stage in
-            try await stage.servers.rabbitmqctl(node, "set_disk_free_limit", "100TB")
+            try await stage.servers.rabbitmqctl(node, "set_disk_free_limit", "100000GB")
             try await Task.sleep(for: lasting)
             try await stage.servers.rabbitmqctl(node, "set_disk_free_limit", "50MB")
         }
@@ -228,17 +228,7 @@ extension Fault {
             for (code, output) in try await [first, second] where code != 0 {
                 stage.record.trouble("neff migrate up ended with \(code): \(output)")
             }
-            try await stage.site.pool.withTransaction { transaction in
-                _ = try await transaction.query("set local lock_timeout = '15s'")
-                for table in ["consultations", "jobs", "outbox", "notifications", "operations", "calendly_invitees"] {
-                    _ = try await transaction.query(
-                        "alter table \(identifier: table) add column \(identifier: "expanded_\(round)") text")
-                }
-                _ = try await transaction.query(
-                    "create index \(identifier: "expanded_\(round)") on notifications (recipient, created_at)")
-                _ = try await transaction.query(
-                    "create table \(identifier: "expanded_table_\(round)") (id text primary key)")
-            }
+            try await stage.site.expandSchema(round: round)
         }
     }
 

@@ -191,6 +191,9 @@ package final class Site: Sendable {
             // A step of the wall clock leaves the monotonic one alone.
             environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
             environment["DONT_FAKE_MONOTONIC"] = "1"
+            // Without this name the library sets one itself, before main; that moves the environment, behind which
+            // Swift looks for the arguments, and the program sees none.
+            environment["FAKETIME_SHARED"] = "/neff_none /neff_none"
             if !FileManager.default.fileExists(atPath: clockFile(name).path) { try setClock(of: name, offset: 0) }
         }
         environment.merge(settings) { _, new in new }

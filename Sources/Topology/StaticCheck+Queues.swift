@@ -63,7 +63,7 @@ extension StaticCheck {
                     limit == nil
                         ? "a message that kills its worker comes back for ever"
                         : "with limit 0 the first crash of a worker kills everything it had in hand",
-                    remedy: "set delivery-limit to about 5 in its policy")
+                    remedy: "set delivery-limit in its policy, high enough to outlast lost connections, such as 100")
             ]
         }
         return []

@@ -56,9 +56,9 @@ rabbitmq_start() {
     mapfile -t environment < <(rabbitmq_environment)
     # RUNNING_UNDER_SYSTEMD makes the start script replace itself with the Erlang VM, so that the recorded process is
     # the node and not a shell; -neff is a flag Erlang ignores and by which the process is recognised. No busy waiting
-    # (+sbwt): the machine is shared with whatever is being built or tested.
+    # (+sbwt): the machine is shared with whatever is being built or tested. The timeout: see docs/operations.md, "A cluster".
     launch rabbitmq "$(rabbitmq_node)" "$state/log/rabbitmq.log" env -i "${environment[@]}" RUNNING_UNDER_SYSTEMD=1 \
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none" \
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} -rabbit dead_letter_worker_publisher_confirm_timeout 10000 +sbwt none +sbwtdcpu none +sbwtdio none" \
         "$sbin/rabbitmq-server" -neff "$(rabbitmq_node)"
     rabbitmq_command_line_tool "$sbin" "${environment[@]}"
 }

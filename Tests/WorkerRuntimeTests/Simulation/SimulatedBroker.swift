@@ -21,7 +21,7 @@ struct SimulatedBroker {
         let reason: String
     }
 
-    /// As `topology.yaml` sets it.
+    /// Less than in production, so that whatever wastes deliveries is found out.
     static let deliveryLimit = 5
 
     var now = ContinuousClock.now

@@ -51,7 +51,7 @@ struct Simulation {
     /// Messages of which a fault made two.
     private var doubled: Set<String> = []
     /// Each killer returns what travels with it twice at most (with its batch, and once alone before it is known), and so
-    /// does each kill from outside once. The delivery limit is 5, so two killers and one kill are what it must bear; with
+    /// does each kill from outside once. The simulated delivery limit is 5, so two killers and one kill are what it must bear; with
     /// more at once, innocents can end as dead letters too, of the reason `delivery_limit`.
     private var killsLeft = 1
     private(set) var violations: [String] = []
