@@ -12,6 +12,8 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
     package var description: String { rawValue }
 
     package static let featureNotSupported = SQLState(rawValue: "0A000")
+    /// A class, not a state.
+    package static let dataException = "22"
     package static let invalidTextRepresentation = SQLState(rawValue: "22P02")
     package static let notNullViolation = SQLState(rawValue: "23502")
     package static let foreignKeyViolation = SQLState(rawValue: "23503")
@@ -33,6 +35,7 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
     package static let undefinedTable = SQLState(rawValue: "42P01")
     package static let duplicateObject = SQLState(rawValue: "42710")
     package static let duplicateTable = SQLState(rawValue: "42P07")
+    package static let programLimitExceeded = SQLState(rawValue: "54000")
     package static let tooManyConnections = SQLState(rawValue: "53300")
     package static let objectInUse = SQLState(rawValue: "55006")
     package static let lockNotAvailable = SQLState(rawValue: "55P03")

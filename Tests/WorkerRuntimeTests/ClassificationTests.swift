@@ -42,6 +42,16 @@ import WorkerRuntime
         #expect(failure.code == code)
     }
 
+    @Test(arguments: ["22001", "22021", "22P02", "23502", "23514", "54000"])
+    func dataThatTheDatabaseNeverTakesIsNotTriedAgain(state: String) {
+        let cause = FailureCause(PostgresError(.server, "no", sqlState: SQLState(rawValue: state)))
+        guard case .unstorable(let failure) = cause else {
+            Issue.record("\(cause)")
+            return
+        }
+        #expect(failure.code == "db.\(state)")
+    }
+
     @Test func bytesThatDoNotDecodeSayWhereWithoutSayingWhat() throws {
         struct Wanted: Decodable { var items: [Int] }
         let error = try #require(throws: (any Error).self) {

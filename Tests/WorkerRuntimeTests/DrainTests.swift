@@ -177,6 +177,25 @@ import WorkerRuntime
         }
     }
 
+    /// A note that stays makes a message look like a killer that was only in hand when somebody stopped the worker.
+    @Test func aSuspectInHandLeavesNoNoteBehind() async throws {
+        try await Rig.with { rig in
+            try await rig.publish("a")
+            try await rig.crashWithEverything()
+            let gate = Gate()
+            let running = try await rig.start(Rig.configuration(concurrency: 1, drainDeadline: .seconds(2))) { _, _ in
+                await gate.pass()
+                try Task.checkCancellation()
+                return .done
+            }
+            try await eventually { gate.waiting == 1 }
+            #expect(try await rig.pool.query("select 1 as one from suspects").count == 1)
+            try await running.stop()
+            #expect(running.worker.drainReceipt?.postponed == 1)
+            try await eventually { try await rig.pool.query("select 1 as one from suspects").isEmpty }
+        }
+    }
+
     /// Both have work that ends only when the gate opens, so a second one that waits for its turn to stop would still take
     /// messages, and never hear that it should not.
     @Test func workersOfOneProcessStopTakingAtOnceAndDrainSideBySide() async throws {

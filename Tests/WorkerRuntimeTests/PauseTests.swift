@@ -64,10 +64,13 @@ import WorkerRuntime
             // The prefetch has room for many more, so what stays is due to the pause. (A quorum queue counts a cancelled
             // consumer for as long as it holds deliveries.)
             var late = 0
+            var rounds = 0
             try await eventually {
                 try await rig.publish("late\(late)")
                 late += 1
-                return try await rig.ready(Rig.queue) > 0
+                // Once may be a message on its way to the consumer.
+                rounds = try await rig.ready(Rig.queue) > 0 ? rounds + 1 : 0
+                return rounds == 2
             }
             let waiting = try await rig.ready(Rig.queue)
             gate.open()
@@ -76,8 +79,11 @@ import WorkerRuntime
             try await running.stop()
             let receipt = try #require(running.worker.drainReceipt)
             #expect(receipt.inHand == 0)
-            // Nothing was given back: what stayed has never been delivered.
-            let delivery = try await rig.receive(Rig.queue)
+            // Nothing was given back: what came after the pause has never been delivered. (What crosses the cancellation of a
+            // consumer is returned by RabbitMQ 3.10 itself, and counted.)
+            var delivery = try await rig.receive(Rig.queue)
+            for _ in 1..<waiting { delivery = try await rig.receive(Rig.queue) }
+            #expect(delivery.properties.messageID == "late\(late - 1)")
             #expect(!DeliveryHistory(delivery).hasCrashEvidence)
         }
     }

@@ -238,19 +238,29 @@ final class Record<Entry: Sendable>: Sendable {
 
 /// A door that handlers wait at.
 final class Gate: Sendable {
-    private let stream: AsyncStream<Void>
-    private let continuation: AsyncStream<Void>.Continuation
-    private let arrivals = Record<Void>()
+    private let state = Mutex((isOpen: false, arrivals: 0, waiters: [AsyncStream<Void>.Continuation]()))
 
-    init() { (stream, continuation) = AsyncStream.makeStream() }
+    /// How many have come so far.
+    var waiting: Int { state.withLock { $0.arrivals } }
 
-    var waiting: Int { arrivals.all.count }
-
-    /// Waits until the door opens; cancellation ends the wait.
+    /// Waits until the door opens; cancellation ends the wait of the cancelled task, and of no other.
     func pass() async {
-        arrivals.add(())
+        // One for each: a stream that several wait for ends for all of them with the first that is cancelled.
+        let (stream, continuation) = AsyncStream<Void>.makeStream()
+        let isOpen = state.withLock { state in
+            state.arrivals += 1
+            state.waiters.append(continuation)
+            return state.isOpen
+        }
+        guard !isOpen else { return }
         for await _ in stream {}
     }
 
-    func open() { continuation.finish() }
+    func open() {
+        let waiters = state.withLock { state in
+            state.isOpen = true
+            return state.waiters
+        }
+        for waiter in waiters { waiter.finish() }
+    }
 }

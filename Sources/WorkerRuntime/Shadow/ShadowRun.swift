@@ -101,7 +101,7 @@ package struct ShadowRun: Sendable {
         default: break
         }
         return switch FailureCause(error) {
-        case .undecodable(let failure), .other(let failure): .failed(failure)
+        case .undecodable(let failure), .unstorable(let failure), .other(let failure): .failed(failure)
         case .contention: .inconclusive("it lost against a running worker; try again")
         case .databaseAway: .inconclusive("the database connection broke")
         case .cancelled: .inconclusive("it was cancelled")

@@ -8,6 +8,8 @@ package enum FailureCause: Hashable, Sendable {
     case contention(Failure)
     /// The message's bytes are not what its type promises.
     case undecodable(Failure)
+    /// The database cannot store what the message says, whenever it is asked.
+    case unstorable(Failure)
     /// The task was cancelled.
     case cancelled
     /// Anything else; it may work later, and the attempts are counted.
@@ -36,6 +38,9 @@ package enum FailureCause: Hashable, Sendable {
         default:
             break
         }
+        if let state = error.sqlState, isAboutTheData(state) {
+            return .unstorable(Failure(code: "db.\(state.rawValue)", detail: error.description))
+        }
         switch error.code {
         case .connectionFailed, .connectionLost, .poolTimeout, .authenticationFailed, .tlsFailed, .closed:
             return .databaseAway
@@ -43,6 +48,13 @@ package enum FailureCause: Hashable, Sendable {
             return .other(
                 Failure(code: "db.\(error.sqlState?.rawValue ?? error.code.rawValue)", detail: error.description))
         }
+    }
+
+    /// States that the same statement with the same values meets every time. A unique or foreign key is not among them: the
+    /// other row may change.
+    private static func isAboutTheData(_ state: SQLState) -> Bool {
+        state.classCode == SQLState.dataException
+            || [.notNullViolation, .checkViolation, .programLimitExceeded].contains(state)
     }
 
     /// Where decoding failed and why, without any of the content.

@@ -60,6 +60,8 @@ struct InPlaceRestarts {
             return .failed(Failure(code: "cancelled", detail: "the handler cancelled itself"))
         case .undecodable(let failure):
             return .undecodable(failure)
+        case .unstorable(let failure):
+            return .finished(.deadLetter(code: failure.code, detail: failure.detail))
         case .other(let failure):
             return .failed(failure)
         case .contention(let failure):

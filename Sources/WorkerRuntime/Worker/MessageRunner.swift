@@ -143,6 +143,8 @@ struct MessageRunner: JobRunner {
         } catch {
             switch FailureCause(error) {
             case .undecodable(let failure): return .undecodable(failure)
+            case .unstorable(let failure):
+                return .finished(.deadLetter(code: failure.code, detail: failure.detail))
             case .other(let failure): return .failed(failure)
             case .databaseAway, .contention, .cancelled: throw error
             }

@@ -16,36 +16,58 @@ struct Settler: Sendable {
     ///
     /// A message that moves on is published and confirmed first and acknowledged then, so that it is at two places for a
     /// moment rather than at none. While the broker does not confirm, this tries again; if the task is cancelled
-    /// meanwhile, the delivery is given back unchanged.
-    /// - Returns: whether it was settled as told; false if it was given back instead.
-    func apply(_ settlement: Settlement, to job: Job) async -> Bool {
-        let queue = job.delivery.queue
-        let moved: OutgoingMessage
+    /// meanwhile, the delivery is given back unchanged. A retry queue that is full or missing holds nobody up: the next
+    /// tier takes the message, and after the last one it is a dead letter.
+    /// - Returns: what was done in the end; `.release` if it was given back instead.
+    func apply(_ settlement: Settlement, to job: Job) async -> Settlement {
+        let delivery = job.delivery
         switch settlement {
         case .acknowledge:
-            consumer.acknowledge(job.delivery)
-            return true
+            consumer.acknowledge(delivery)
+            return settlement
         case .release:
-            consumer.reject(job.delivery, requeue: true)
-            return true
+            consumer.reject(delivery, requeue: true)
+            return settlement
         case .retry(let tier, let failure):
-            moved = OutgoingMessage(
-                exchange: .retry, routingKey: tier.queue(of: queue, spread: .random(in: 0...UInt.max)),
-                envelope: job.envelope.adding(attempt(failure)))
+            let failed = job.envelope.adding(attempt(failure))
             retryAges.note(
-                moved.envelope.id, firstFailedAt: moved.envelope.attempts.first?.at ?? Date(),
+                failed.id, firstFailedAt: failed.attempts.first?.at ?? Date(),
                 dueAt: Date().addingTimeInterval(tier.delay / .seconds(1)))
-        case .postpone(let tier):
-            moved = OutgoingMessage(
-                exchange: .retry, routingKey: tier.queue(of: queue, spread: .random(in: 0...UInt.max)),
-                envelope: job.envelope)
-        case .deadLetter(let reason, let failure):
-            let letter = OutgoingMessage(
-                exchange: .dead, routingKey: queue, envelope: job.envelope.adding(attempt(failure)))
+            let stranded = Failure(code: failure.code, detail: failure.detail + " (and no retry queue takes it)")
             return await move(
-                job.delivery, to: markedDead(publication(letter, of: job.delivery), job.delivery, reason, failure))
+                delivery,
+                toFirstOf: tiers(from: tier, for: delivery.queue).map {
+                    (.retry($0, failure), publication(of: failed, to: $0, delivery))
+                } + [deadLetter(job, .exhausted, stranded)])
+        case .postpone(let tier):
+            return await move(
+                delivery,
+                toFirstOf: tiers(from: tier, for: delivery.queue).map {
+                    (.postpone($0), publication(of: job.envelope, to: $0, delivery))
+                })
+        case .deadLetter(let reason, let failure):
+            return await move(delivery, toFirstOf: [deadLetter(job, reason, failure)])
         }
-        return await move(job.delivery, to: publication(moved, of: job.delivery))
+    }
+
+    /// The tier and those that serve if its queue does not: longer ones first, which are further from filling up.
+    private func tiers(from tier: RetryTier, for queue: String) -> [RetryTier] {
+        let others = worker.retryPolicy(for: queue).tiers.filter { $0 != tier }
+        return [tier] + others.filter { $0.delay > tier.delay } + others.filter { $0.delay <= tier.delay }.reversed()
+    }
+
+    private func publication(of envelope: Envelope, to tier: RetryTier, _ delivery: Delivery) -> Publication {
+        let queue = tier.queue(of: delivery.queue, spread: .random(in: 0...UInt.max))
+        return publication(OutgoingMessage(exchange: .retry, routingKey: queue, envelope: envelope), of: delivery)
+    }
+
+    private func deadLetter(_ job: Job, _ reason: DeadLetterReason, _ failure: Failure) -> (Settlement, Publication) {
+        let letter = OutgoingMessage(
+            exchange: .dead, routingKey: job.delivery.queue, envelope: job.envelope.adding(attempt(failure)))
+        return (
+            .deadLetter(reason, failure),
+            markedDead(publication(letter, of: job.delivery), job.delivery, reason, failure)
+        )
     }
 
     /// The message with everything else that the delivery came with, and with where it was published first.
@@ -63,11 +85,14 @@ struct Settler: Sendable {
     }
 
     /// Dead-letters a delivery that makes no envelope, with everything that it came with but the broker's headers.
-    func deadLetterUndecodable(_ delivery: Delivery, _ failure: Failure) async -> Bool {
+    ///
+    /// - Returns: what was done in the end; `.release` if it was given back instead.
+    func deadLetterUndecodable(_ delivery: Delivery, _ failure: Failure) async -> Settlement {
         let raw = Publication(
             exchange: Exchange.dead.rawValue, routingKey: delivery.queue,
             properties: delivery.properties.republishable.rememberingOrigin(of: delivery), body: delivery.body)
-        return await move(delivery, to: markedDead(raw, delivery, .undecodable, failure))
+        let letter = markedDead(raw, delivery, .undecodable, failure)
+        return await move(delivery, toFirstOf: [(.deadLetter(.undecodable, failure), letter)])
     }
 
     private func attempt(_ failure: Failure) -> Envelope.Attempt {
@@ -86,16 +111,23 @@ struct Settler: Sendable {
         return publication
     }
 
-    private func move(_ delivery: Delivery, to publication: Publication) async -> Bool {
+    /// Publishes to the first place that takes it, then acknowledges.
+    ///
+    /// A dead letter that even its own queue refuses is left to the broker, which keeps it until that queue takes it.
+    private func move(
+        _ delivery: Delivery, toFirstOf places: [(settlement: Settlement, publication: Publication)]
+    ) async -> Settlement {
         let backoff = Backoff(base: .milliseconds(100), cap: .seconds(5))
         var failures = 0
+        var place = 0
         while true {
+            let (settlement, publication) = places[place]
             do {
                 // A task of its own, because a settlement that has begun is finished after a cancellation too.
                 let publisher = publisher
                 try await Task { try await publisher.publish(publication) }.value
                 consumer.acknowledge(delivery)
-                return true
+                return settlement
             } catch {
                 failures += 1
                 logger.warning(
@@ -105,12 +137,31 @@ struct Settler: Sendable {
                         LogKey.messageID: "\(publication.properties.messageID ?? "")",
                         LogKey.correlationID: "\(publication.properties.correlationID ?? "")",
                     ])
+                if (error as? PublishError)?.isFinalForItsQueue == true {
+                    place += 1
+                    if place < places.count { continue }
+                    if case .deadLetter = settlement {
+                        consumer.reject(delivery, requeue: false)
+                        return settlement
+                    }
+                    place = 0
+                }
                 try? await Task.sleep(for: backoff.delay(failures))
                 if Task.isCancelled {
                     consumer.reject(delivery, requeue: true)
-                    return false
+                    return .release
                 }
             }
+        }
+    }
+}
+
+extension PublishError {
+    /// Whether the broker was reached and that queue does not take the message: another one may.
+    fileprivate var isFinalForItsQueue: Bool {
+        switch kind {
+        case .returned, .refused, .invalid: true
+        case .unknown, .unavailable, .overloaded, .cancelled: false
         }
     }
 }

@@ -75,7 +75,10 @@ final class SuspectLane: Sendable {
         // A note that stays by mistake makes the message look worse than it is, should it ever be a suspect again.
         for _ in 0..<5 {
             do {
-                return try await Suspects.end(consumer: role, messageID: job.envelope.id, on: pool)
+                // Shielded: after a drain's deadline as well, it was survived.
+                return try await Task { [role, pool] in
+                    try await Suspects.end(consumer: role, messageID: job.envelope.id, on: pool)
+                }.value
             } catch {
                 try? await Task.sleep(for: .milliseconds(200))
             }
@@ -103,7 +106,10 @@ final class SuspectLane: Sendable {
         var restarts = InPlaceRestarts()
         while !Task.isCancelled {
             do {
-                return try await Suspects.begin(consumer: role, messageID: job.envelope.id, on: pool)
+                // Shielded: a statement that is cut off may have counted all the same.
+                return try await Task { [role, pool] in
+                    try await Suspects.begin(consumer: role, messageID: job.envelope.id, on: pool)
+                }.value
             } catch {
                 logger.info("a suspect waits for PostgreSQL", metadata: [LogKey.errorDetail: "\(error)"])
                 try? await Task.sleep(for: restarts.pause())

@@ -31,9 +31,11 @@ extension Worker {
         }
     }
 
+    /// - Parameter waiting: whether work may end by itself. If not, everything around the worker is ending too, and what
+    ///   cannot be moved within a second is given back.
     func drain(waiting: Bool) async {
         let start = ContinuousClock.now
-        let deadline = start + configuration.drainDeadline
+        let deadline = start + (waiting ? configuration.drainDeadline : min(configuration.drainDeadline, .seconds(1)))
         isStopping.set()
         let before = inHand.totals
         logger.info("worker stops", metadata: [LogKey.count: "\(before.inHand)"])

@@ -151,7 +151,7 @@ package final class Worker: Service, Sendable {
             busyLanes.add(1, ordering: .relaxed)
             tasks.start { [self] in
                 let results = await runner.run(jobs)
-                for (job, result) in zip(jobs, results) { await settle(job, result) }
+                await settle(jobs, results)
                 busyLanes.subtract(1, ordering: .relaxed)
                 free.yield()
             }
@@ -198,24 +198,42 @@ package final class Worker: Service, Sendable {
 
     /// Settles what was taken and not begun, all at once: each is a publish with a confirm, and the deadline is near.
     func settleUnstarted(_ jobs: [Job]) async {
+        await settle(jobs, Array(repeating: .interrupted, count: jobs.count))
+    }
+
+    /// Acknowledges what is done before anything is moved: a move waits for the broker, and may do so for long.
+    private func settle(_ jobs: [Job], _ results: [JobResult]) async {
+        var moves: [(Job, JobResult)] = []
+        for (job, result) in zip(jobs, results) {
+            if settlement(of: job, result) == .acknowledge {
+                await settle(job, result)
+            } else {
+                moves.append((job, result))
+            }
+        }
+        guard !moves.isEmpty else { return }
         await withTaskGroup(of: Void.self) { group in
-            for job in jobs { group.addTask { await self.settle(job, .interrupted) } }
+            for (job, result) in moves { group.addTask { await self.settle(job, result) } }
         }
     }
 
-    private func settle(_ job: Job, _ result: JobResult) async {
-        let settlement = WorkerRuntime.settle(
+    private func settlement(of job: Job, _ result: JobResult) -> Settlement {
+        WorkerRuntime.settle(
             result, attemptsSpent: job.envelope.attemptCount,
             policy: configuration.retryPolicy(for: job.delivery.queue))
-        let isDone = await settler.apply(settlement, to: job)
-        record(job, result, isDone ? settlement : .release)
-        job.ended(isDone ? settlement : .release)
+    }
+
+    private func settle(_ job: Job, _ result: JobResult) async {
+        let settlement = settlement(of: job, result)
+        let end = await settler.apply(settlement, to: job)
+        record(job, result, end)
+        job.ended(end)
     }
 
     func settleUndecodable(
         _ delivery: Delivery, _ failure: Failure, takenAt: ContinuousClock.Instant
     ) async {
-        let isDone = await settler.deadLetterUndecodable(delivery, failure)
+        let isDone = await settler.deadLetterUndecodable(delivery, failure) != .release
         logger.warning(
             "a delivery cannot be read",
             metadata: [
