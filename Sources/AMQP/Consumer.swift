@@ -21,7 +21,7 @@ package final class Consumer: Service, Sendable {
             subscriptions.allSatisfy { (1...2_000).contains($0.prefetch) && (1...255).contains($0.queue.utf8.count) },
             "a subscription needs a queue name of 1 to 255 bytes and a prefetch of 1 to 2000")
         let thread = OwnerThread(name: "amqp-consumer")
-        inbox = Inbox(thread: thread)
+        inbox = Inbox(thread: thread, urgentQueues: Set(subscriptions.filter(\.isUrgent).map(\.queue)))
         engine = Engine(
             configuration: configuration,
             role: ConsumeRole(

@@ -14,8 +14,39 @@ final class Inbox: Sendable {
         let batch: OneShot<[Delivery]>
     }
 
+    /// Two queues, so that what is urgent overtakes all that was prefetched before it.
+    private struct Ready {
+        private var urgent = FIFO<Delivery>()
+        private var ordinary = FIFO<Delivery>()
+
+        var count: Int { urgent.count + ordinary.count }
+        var isEmpty: Bool { count == 0 }
+
+        mutating func append(_ deliveries: [Delivery], urgentQueues: Set<String>) {
+            guard !urgentQueues.isEmpty else { return ordinary.append(contentsOf: deliveries) }
+            for delivery in deliveries {
+                if urgentQueues.contains(delivery.queue) {
+                    urgent.append(delivery)
+                } else {
+                    ordinary.append(delivery)
+                }
+            }
+        }
+
+        mutating func popFirst(_ limit: Int) -> [Delivery] {
+            guard !urgent.isEmpty else { return ordinary.popFirst(limit) }
+            let first = urgent.popFirst(limit)
+            return first.count < limit ? first + ordinary.popFirst(limit - first.count) : first
+        }
+
+        mutating func removeAll() {
+            _ = urgent.removeAll()
+            _ = ordinary.removeAll()
+        }
+    }
+
     private struct State {
-        var ready = FIFO<Delivery>()
+        var ready = Ready()
         var takers = FIFO<Taker>()
         var settlements: [Settlement] = []
         var isWakePending = false
@@ -26,8 +57,11 @@ final class Inbox: Sendable {
     private let thread: OwnerThread
     private let state = Mutex(State())
 
-    init(thread: OwnerThread) {
+    private let urgentQueues: Set<String>
+
+    init(thread: OwnerThread, urgentQueues: Set<String>) {
         self.thread = thread
+        self.urgentQueues = urgentQueues
     }
 
     // MARK: For consumers
@@ -66,13 +100,13 @@ final class Inbox: Sendable {
     func offer(_ deliveries: [Delivery]) {
         guard !deliveries.isEmpty else { return }
         state.withLock { state in
-            state.ready.append(contentsOf: deliveries)
+            state.ready.append(deliveries, urgentQueues: urgentQueues)
             while !state.ready.isEmpty, let taker = state.takers.popFirst() {
                 let share = (state.ready.count + state.takers.count) / (state.takers.count + 1)
                 let batch = state.ready.popFirst(min(share, taker.limit))
                 // Whoever was cancelled in this instant has left its share to the others. Nothing under the lock that
                 // `give` takes calls back into this one.
-                if !taker.batch.give(batch) { state.ready.append(contentsOf: batch) }
+                if !taker.batch.give(batch) { state.ready.append(batch, urgentQueues: urgentQueues) }
             }
         }
     }
@@ -90,7 +124,7 @@ final class Inbox: Sendable {
     /// Drops what is buffered: the broker has taken it back.
     func drop() {
         state.withLock { state in
-            _ = state.ready.removeAll()
+            state.ready.removeAll()
             state.settlements = []
         }
     }

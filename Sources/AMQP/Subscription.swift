@@ -15,10 +15,13 @@ package struct Subscription: Sendable, Hashable {
     package var prefetch: UInt16
     /// Consumers of the same queue with a higher priority are served first; 0 is the default.
     package var priority: Int32
+    /// Whether its deliveries are handed out before all others that wait in this process.
+    package var isUrgent: Bool
 
-    package init(queue: String, prefetch: UInt16, priority: Int32 = 0) {
+    package init(queue: String, prefetch: UInt16, priority: Int32 = 0, isUrgent: Bool = false) {
         self.queue = queue
         self.prefetch = prefetch
         self.priority = priority
+        self.isUrgent = isUrgent
     }
 }

@@ -340,8 +340,11 @@ import WorkerRuntime
             _ = try await rig.pool.query("insert into accounts values (1, 0), (2, 0)")
             let seen = Record<String>()
             let met = Gate()
+            let won = Gate()
             let running = try await rig.start(Rig.configuration(concurrency: 2)) { envelope, context in
                 let (first, second) = envelope.id == "a" ? (1, 2) : (2, 1)
+                // The loser's new transaction might take its row again before the winner wakes up: a deadlock more.
+                if seen.all.count == 2 { await won.pass() }
                 _ = try await context.transaction.query("update accounts set n = n + 1 where id = \(first)")
                 // The first round holds both locks before either asks for the second one.
                 if seen.add(envelope.id) <= 2 {
@@ -352,6 +355,8 @@ import WorkerRuntime
                 return try await insertEffect(envelope, context)
             }
             try await rig.publish("a", "b")
+            try await eventually { running.worker.counts.handled == 1 }
+            won.open()
             try await eventually { running.worker.counts.handled == 2 }
             try await running.stop()
             #expect(seen.all.count == 3)

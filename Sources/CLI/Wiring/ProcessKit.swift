@@ -64,7 +64,9 @@ struct ProcessKit {
         let prefetch = try prefetch ?? settings.value(Keys.prefetch)
         return Consumer(
             configuration: try Broker.configuration(settings, purpose: "\(role)-consume"),
-            subscriptions: queues.map { Subscription(queue: $0, prefetch: UInt16(prefetch)) },
+            subscriptions: queues.map {
+                Subscription(queue: $0, prefetch: UInt16(prefetch), isUrgent: $0.hasSuffix(".urgent"))
+            },
             // The worker has settled or given back everything by its own deadline; this is for what it could not.
             drainTimeout: .seconds(2), logger: logger)
     }

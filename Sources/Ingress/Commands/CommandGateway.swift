@@ -19,9 +19,11 @@ struct CommandGateway: Sendable {
 
     /// - Parameters:
     ///   - input: what is asked for; the same key with another input is refused.
+    ///   - routingKey: nil takes the type.
     ///   - command: makes the message's body.
     func submit<Input: Encodable, Command: Encodable>(
-        _ request: IngressRequest, by principal: Principal, type: MessageType, input: Input, expectedVersion: Int?,
+        _ request: IngressRequest, by principal: Principal, type: MessageType, routingKey: String? = nil, input: Input,
+        expectedVersion: Int?,
         command: (CommandContext) -> Command
     ) async throws -> IngressResponse {
         let key = try IdempotencyKey.read(request.headers)
@@ -37,7 +39,7 @@ struct CommandGateway: Sendable {
             operation: new.id, actor: principal.name, source: .staffAPI, requestID: request.requestID,
             requestedAt: request.receivedAt)
         let message = OutgoingMessage(
-            exchange: .commands,
+            exchange: .commands, routingKey: routingKey,
             envelope: Envelope(
                 id: new.messageID, type: type, timestamp: request.receivedAt,
                 traceParent: request.trace.traceParent,

@@ -14,7 +14,9 @@ struct StaffAPI: Sendable {
         _ = try IdempotencyKey.read(request.headers)
         let input = try JobInput.create(request.body)
         return try await commands.submit(
-            request, by: principal, type: .createJob, input: input, expectedVersion: nil
+            request, by: principal, type: .createJob,
+            // Such a job does not wait behind the others: its key leads to `scheduling.urgent`.
+            routingKey: input.priority == .emergency ? "job.create.emergency" : nil, input: input, expectedVersion: nil
         ) { CreateJob(context: $0, request: input) }
     }
 
