@@ -14,7 +14,7 @@ import Testing
         "inbox": ["s", "si", "si", "si", "s", "si"],
         "outbox": ["", "siud", "siud", "siud", "", "sid"],
         "spool": ["sid", "", "", "", "", "sid"],
-        "operations": ["si", "", "su", "", "", "s"],
+        "operations": ["si", "", "su", "", "s(status, http_status, outcome, finished_at, dead_letter)", "s"],
         "dead_letters": [
             """
             s(status, resolved_at, resolved_by, resolution_reason, patch, patched_at, patched_by, patch_reason, \

@@ -133,15 +133,20 @@ import WorkerRuntime
     }
 
     @Test func aLetterWithoutAnIdIsKnownByItsBytes() {
-        func letter(_ body: [UInt8]) -> DeadLetter {
+        func letter(_ body: [UInt8], attempt: Int64 = 1, replay: Int64 = 0) -> DeadLetter {
             DeadLetter(
                 Delivery(
                     queue: "work.dead", consumerTag: "", deliveryTag: 1, epoch: 1, isRedelivered: false,
                     exchange: "dead",
-                    routingKey: "work", properties: BasicProperties(), body: body), id: .make(), now: Date())
+                    routingKey: "work",
+                    properties: BasicProperties(headers: ["attempt": .int64(attempt), "replays": .int64(replay)]),
+                    body: body), id: .make(), now: Date())
         }
         #expect(letter([1]).deathKey == letter([1]).deathKey)
         #expect(letter([1]).deathKey != letter([2]).deathKey)
+        // Two copies of a message that fail side by side are one death, and one that was replayed dies anew.
+        #expect(letter([1], attempt: 3).deathKey == letter([1], attempt: 4).deathKey)
+        #expect(letter([1], replay: 1).deathKey != letter([1]).deathKey)
         #expect(letter([1]).reason == "unknown")
     }
 }

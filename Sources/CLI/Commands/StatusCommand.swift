@@ -52,7 +52,7 @@ struct StatusCommand: AsyncParsableCommand {
             print("\(lag.name): \(lag.pending) waiting\(age)")
         }
         let notifications = snapshot.notifications.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
-        print("Notifications: \(notifications.isEmpty ? "none" : notifications.joined(separator: ", "))")
+        print("Notifications: \(notifications.isEmpty ? "none waiting" : notifications.joined(separator: ", "))")
         print()
         if snapshot.workers.isEmpty {
             print("Workers: none has been seen in the last hour. Start one with `neff worker all`.")

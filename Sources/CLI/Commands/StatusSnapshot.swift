@@ -68,6 +68,7 @@ struct StatusSnapshot: Encodable, Sendable {
     let pauses: [Pause]
     let outages: [Outage]
     let lags: [Lag]
+    /// By status, and only what is not done: what was sent is never forgotten, so counting it would take ever longer.
     let notifications: [String: Int]
     let workers: [Worker]
     let drains: [Drain]
@@ -85,7 +86,11 @@ struct StatusSnapshot: Encodable, Sendable {
             select 'Operations', count(*), min(created_at) from operations where status = 'pending'
             """)
         let notifications = try await pool.query(
-            "select status, count(*) as count from notifications group by status")
+            """
+            select status, count(*) as count from notifications where status in ('planned', 'sending') group by status
+            union all
+            select 'failed', count(*) from notifications where status = 'failed' having count(*) > 0
+            """)
         let workers = try await pool.query(
             """
             select id, role, seen_at, handled, retried, dead_lettered, in_flight,

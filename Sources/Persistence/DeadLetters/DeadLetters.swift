@@ -14,13 +14,14 @@ package enum DeadLetters {
         """
 
     /// Writes letters and their groups in one round trip and one transaction; a death that is in the journal already adds
-    /// nothing.
+    /// nothing. The operation of a command that died ends with it.
     ///
     /// - Throws: `PostgresError`; nothing is written then.
     package static func insert(_ letters: [DeadLetter], on pool: PostgresPool) async throws {
         // In one order, so that journals that write the same groups wait for each other instead of deadlocking.
         let ordered = letters.sorted { ($0.fingerprint ?? "") < ($1.fingerprint ?? "") }
-        _ = try await pool.pipeline(try ordered.map(insertion) + ReplayCampaigns.deaths(of: letters))
+        _ = try await pool.pipeline(
+            try ordered.map(insertion) + ReplayCampaigns.deaths(of: letters) + letters.map(Operations.death))
     }
 
     /// One row, the id, if the death is new.

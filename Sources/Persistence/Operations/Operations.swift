@@ -107,7 +107,8 @@ package enum Operations {
 
     /// Writes the result of a pending operation and, at commit, wakes those who wait for it.
     ///
-    /// An operation that is finished keeps its first result, and one that is missing is not made up.
+    /// An operation that is finished keeps its first result, unless that was the command's death: a replay has carried the
+    /// command out then. One that is missing is not made up.
     /// - Throws: `PostgresError`.
     package static func finish(
         _ id: OperationID, with result: OperationResult, at now: Date, in transaction: Transaction
@@ -118,11 +119,34 @@ package enum Operations {
             with finished as (
                 update operations set status = \(status.rawValue), http_status = \(result.httpStatus),
                     outcome = \(JSONText(String(decoding: result.body, as: UTF8.self))),
-                    subject_id = \(result.subjectID), finished_at = \(now)
-                where id = \(id.rawValue) and status = 'pending' returning id
+                    subject_id = \(result.subjectID), finished_at = \(now), dead_letter = null
+                where id = \(id.rawValue) and (status = 'pending' or dead_letter is not null) returning id
             )
             select pg_notify(\(finishedChannel), id) from finished
             """)
+    }
+
+    /// Ends the operation of a command that has become a dead letter, if it is one, and wakes those who wait for it.
+    ///
+    /// An operation with a result keeps it: another copy of the command was carried out.
+    static func death(of letter: DeadLetter) throws -> SQL {
+        let problem = Problem(
+            type: "internal-error", title: "The request could not be carried out", status: 500,
+            detail: """
+                It rests as dead letter \(letter.id), which operators can repair and replay; if that succeeds, this \
+                operation shows it. To ask again, use a new Idempotency-Key.
+                """)
+        return """
+            with finished as (
+                update operations o set status = 'failed', http_status = \(problem.status),
+                    outcome = \(JSONText(String(decoding: try WireJSON.encode(problem), as: UTF8.self))),
+                    finished_at = \(letter.diedAt), dead_letter = l.id
+                from dead_letters l
+                where o.message_id = \(letter.messageID) and l.death_key = \(letter.deathKey)
+                    and (o.status = 'pending' or o.dead_letter is not null) returning o.id
+            )
+            select pg_notify(\(finishedChannel), id) from finished
+            """
     }
 
     private static let columns: SQL = """
