@@ -31,11 +31,10 @@ package final class LogOutput: Sendable {
     /// Readiness is asked before each piece. Making the descriptor non-blocking would be surer, but whoever else has it
     /// open, a shell or a parent, would find it so.
     @Sendable package func write(_ line: String) {
-        var line = line
-        let isWhole = line.withUTF8 { bytes in
-            isCut.withLock { isCut in
-                // A line is never the end of another.
-                if isCut, withUnsafeBytes(of: UInt8(ascii: "\n"), put) < 1 { return false }
+        let isWhole = isCut.withLock { isCut in
+            // A line is never the end of another.
+            var line = isCut ? "\n" + line : line
+            return line.withUTF8 { bytes in
                 var written = 0
                 while written < bytes.count {
                     let piece = bytes[written..<min(written + Self.chunkBytes, bytes.count)]
@@ -43,7 +42,7 @@ package final class LogOutput: Sendable {
                     guard count > 0 else { break }
                     written += count
                 }
-                isCut = written > 0 && written < bytes.count
+                if written > 0 { isCut = written < bytes.count }
                 return written == bytes.count
             }
         }
