@@ -153,9 +153,9 @@ import Transport
         let start = ContinuousClock.now
         let seconds = Mutex(0.0)
         let answers = Mutex([true, false])
-        let shared = SharedAnswer(lifetime: .seconds(1), now: { start + .seconds(seconds.withLock { $0 }) }) {
-            answers.withLock { $0.removeFirst() }
-        }
+        let shared = SharedAnswer(
+            lifetime: .seconds(1), now: { start + .seconds(seconds.withLock { $0 }) },
+            ask: { answers.withLock { $0.removeFirst() } })
         #expect(await shared.value())
         seconds.withLock { $0 = 0.9 }
         #expect(await shared.value())

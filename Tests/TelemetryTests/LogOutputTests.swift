@@ -16,7 +16,8 @@ import Testing
             var ends: [CInt] = [0, 0]
             try #require(pipe(&ends) == 0)
             (reader, writer) = (ends[0], ends[1])
-            let size = fcntl(writer, 1_031 /* F_SETPIPE_SZ, which Glibc's module hides */, 4_096)
+            // F_SETPIPE_SZ, which Glibc's module hides.
+            let size = fcntl(writer, 1_031, 4_096)
             try #require(size == 4_096)
         }
 
