@@ -1,4 +1,4 @@
-/// Text that is about to stand in a message header.
+/// Text that stands in one line: in a message header, or from a server whose word goes to logs and terminals.
 enum HeaderText {
     /// Replaces what could end a header line or hide in one, and caps the length.
     ///

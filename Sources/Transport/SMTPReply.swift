@@ -24,14 +24,15 @@ struct SMTPReply: Sendable, Equatable {
     /// The text of all lines, joined by spaces, without the codes.
     let text: String
 
-    /// Reads one line; nil if it is not a reply line.
+    /// Reads one line; nil if it is not a reply line. What could steer a terminal or break a stored text is taken out.
     static func line(_ line: String) -> (code: Int, text: String, isLast: Bool)? {
         let bytes = Array(line.utf8)
         guard bytes.count >= 3, bytes[..<3].allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         let code = bytes[..<3].reduce(0) { $0 * 10 + Int($1 - 0x30) }
         guard bytes.count > 3 else { return (code, "", true) }
         guard bytes[3] == UInt8(ascii: " ") || bytes[3] == UInt8(ascii: "-") else { return nil }
-        return (code, String(decoding: bytes[4...], as: UTF8.self), bytes[3] == UInt8(ascii: " "))
+        let text = HeaderText.clean(String(decoding: bytes[4...], as: UTF8.self), maxCharacters: bytes.count)
+        return (code, text, bytes[3] == UInt8(ascii: " "))
     }
 
     /// The enhanced status code that opens the text, if its class fits the reply code.

@@ -27,6 +27,8 @@ final class SMTPTransfer: Transfer {
     private var reply: SMTPReply?
     /// Whether the server introduced itself in this transfer; it does not on a kept connection.
     private var hasGreeting = false
+    /// Whether AUTH was sent in this transfer.
+    private var hasAuthenticated = false
     /// Set when libcurl says goodbye, within the transfer if it failed: what comes after is not about the message.
     private var isOver = false
     private weak var easy: EasyHandle?
@@ -171,6 +173,7 @@ final class SMTPTransfer: Transfer {
                 nil
             }
         guard let next, stage != .message else { return }
+        if next == .authentication { hasAuthenticated = true }
         stage = next
         reply = nil
     }
@@ -218,6 +221,12 @@ final class SMTPTransfer: Transfer {
             return SMTPOutcome(result: .success(SMTPReceipt(reply: "\(reply.code) \(reply.text)", code: reply.code)))
         }
         switch end {
+        case .finished(CURLE_OK) where hasSkippedAuthentication:
+            return SMTPOutcome(
+                result: .failure(
+                    SMTPError(
+                        class: .configuration(code: 0), stage: .authentication,
+                        message: "there is a user, but the server offers no way to authenticate")))
         case .finished(CURLE_OK):
             return SMTPOutcome(
                 result: .success(SMTPReceipt(reply: "\(reply?.code ?? 0) \(reply?.text ?? "")", code: reply?.code ?? 0))
@@ -235,6 +244,12 @@ final class SMTPTransfer: Transfer {
         case .closed:
             return SMTPOutcome(result: .failure(stopped("the client was closed")))
         }
+    }
+
+    /// Whether a check passed only because libcurl goes on without a word where a server does not offer AUTH.
+    private var hasSkippedAuthentication: Bool {
+        guard case .check = work else { return false }
+        return configuration.user != nil && hasGreeting && !hasAuthenticated
     }
 
     /// Whether a kept connection (no greeting was read and none was opened) ended without an answer, or with the 421 that

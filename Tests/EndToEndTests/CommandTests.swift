@@ -39,6 +39,31 @@ import Testing
         }
     }
 
+    @Test func aStatusThatIsWatchedOutlivesAnOutage() async throws {
+        try await Installation.with { neff in
+            try await neff.begin("status", "status", "--watch", "--json")
+            func snapshots() -> Int { neff.log(of: "status").split(separator: "\n").count { $0.contains("taken_at") } }
+            #expect(try await neff.eventually { snapshots() > 0 })
+            neff.databaseProxy.accepts = false
+            neff.databaseProxy.cut()
+            #expect(try await neff.eventually { neff.log(of: "status").contains("Trying again every two seconds.") })
+            neff.databaseProxy.accepts = true
+            let before = snapshots()
+            #expect(try await neff.eventually { snapshots() > before })
+            await neff.kill("status")
+        }
+    }
+
+    @Test func anAPIKeyIsNoArgument() async throws {
+        try await Installation.with { neff in
+            let day = ["sandbox", "day", "--mailbox", "/nonexistent"]
+            let (code, _, errors) = try await neff.execute(day + ["--api-key", "k"])
+            #expect(code == 64 && errors.contains("--api-key"), "\(errors)")
+            let without = try await neff.execute(day, settings: ["NEFF_API_KEY": nil])
+            #expect(without.code == 64 && without.errors.contains("NEFF_API_KEY is not set"), "\(without.errors)")
+        }
+    }
+
     @Test func resourcesToWhomNoMailCanBeSentAreRefused() async throws {
         try await Installation.with { neff in
             let json = #"{"resources": [{"kind": "crew", "name": "Crew Süd", "email": "süd@example.com"}]}"#

@@ -61,6 +61,30 @@ import Transport
         }
     }
 
+    /// What killed workers is tried only if that is asked for; what a server wrote does not steer the terminal.
+    @Test func whatMayKillIsNotTriedUnasked() async throws {
+        try await Installation.with { neff in
+            try await neff.start("ingress", "ingress")
+            try await neff.start("journal", "worker", "dead-letters")
+            try await Bookings(neff, count: 1).send(concurrency: 1)
+            try await Self.bury("sync", neff, reason: "poison", detail: "\u{1B}[2Jgone")
+            #expect(try await neff.eventually { try await Self.list(neff).count == 1 })
+            let id = try #require(try await Self.list(neff).first?.id)
+            let verdicts = try await Self.withRehearsalLogIn(neff) { settings in
+                [
+                    try await Self.verdict(on: id, neff: neff, settings: settings),
+                    try await Self.verdict(on: id, "--run-suspects", neff: neff, settings: settings),
+                ]
+            }
+            #expect(verdicts == ["unknown", "would_succeed"])
+            for arguments in [["show", id, "--no-rehearsal"], ["list"], ["groups"]] {
+                let (code, output, errors) = try await neff.execute(["dead-letters"] + arguments)
+                #expect(code == 0 && !output.contains("\u{1B}"), "\(output)\(errors)")
+                if arguments[0] == "show" { #expect(output.contains(#"\u{1B}[2Jgone"#), "\(output)") }
+            }
+        }
+    }
+
     /// The handler is tried with the rights of the workers only, and leaves nothing behind.
     private func verdicts(on id: String, _ neff: Installation) async throws {
         let masked = try await neff.run("dead-letters", "show", id)
@@ -68,31 +92,12 @@ import Transport
         #expect(masked.contains(PersonalData.mark) && !masked.contains("@\(neff.mailDomain)"))
         #expect(
             try await neff.run("dead-letters", "show", id, "--reveal", "--as", "ann").contains("@\(neff.mailDomain)"))
-        let logIn = "neff_test_\(String(UInt64.random(in: 0 ... .max), radix: 36))_rehearsal"
-        _ = try await neff.pool.query(
-            """
-            create role \(identifier: logIn) login password 'rehearsal' in role neff_sync, neff_scheduling,
-                neff_notification
-            """)
-        let outcome: Result<[Detail], any Error>
-        do {
-            var address = try #require(URLComponents(string: try BrokerManagement.environment("DATABASE_URL")))
-            (address.user, address.password) = (logIn, "rehearsal")
-            address.path = "/" + (neff.pool.configuration.database ?? "")
-            var details: [Detail] = []
-            for _ in 0..<2 {
-                let (code, output, errors) = try await neff.execute(
-                    ["dead-letters", "show", id, "--json"],
-                    settings: ["NEFF_REHEARSAL_DATABASE_URL": address.string])
-                #expect(code == 0, "\(errors)")
-                details.append(try WireJSON.decode(Detail.self, from: output.utf8))
-            }
-            outcome = .success(details)
-        } catch {
-            outcome = .failure(error)
+        let verdicts = try await Self.withRehearsalLogIn(neff) { settings in
+            var verdicts: [String] = []
+            for _ in 0..<2 { verdicts.append(try await Self.verdict(on: id, neff: neff, settings: settings)) }
+            return verdicts
         }
-        _ = try await neff.pool.query("drop role \(identifier: logIn)")
-        #expect(try outcome.get().map(\.verdict.verdict) == ["would_succeed", "would_succeed"])
+        #expect(verdicts == ["would_succeed", "would_succeed"])
         #expect(try await Self.count("consultations", neff) == 0)
         #expect(try await Self.count("inbox", neff) == 0)
     }
@@ -111,6 +116,44 @@ import Transport
         #expect(edited.body == original.body && edited.patch?.contains("dana@") == true && original.patch == nil)
         try await neff.run("dead-letters", "edit", id, "--undo", "--as", "ann")
         #expect(try await stored() == original)
+
+        // The editor is a command with options, and gets a file that is its owner's alone.
+        let editor = FileManager.default.temporaryDirectory.appending(path: "neff-editor-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: editor) }
+        try Data(
+            """
+            #!/bin/sh
+            [ "$(stat -c %a "$2")" = 600 ] || exit 9
+            case $1 in
+            address) sed -i 's/"[^"]*@\(neff.mailDomain)"/"erin@\(neff.mailDomain)"/' "$2" ;;
+            nothing) ;;
+            spoil) echo '{' >"$2" ;;
+            *) exit 3 ;;
+            esac
+            """.utf8
+        ).write(to: editor)
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: editor.path)
+        func edit(_ option: String) async throws -> (code: Int32, output: String, errors: String) {
+            try await neff.execute(
+                ["dead-letters", "edit", id, "--as", "ann"],
+                settings: ["VISUAL": nil, "EDITOR": "\(editor.path) \(option)"])
+        }
+        for (option, code, text) in [
+            ("nothing", 0, "unchanged"), ("spoil", 65, "not JSON"), ("fail", 1, "ended with 3"),
+        ] {
+            let outcome = try await edit(option)
+            #expect(outcome.code == Int32(code), "\(option): \(outcome.errors)")
+            #expect((outcome.output + outcome.errors).contains(text), "\(option): \(outcome.output)\(outcome.errors)")
+            #expect(try await stored() == original, "\(option)")
+        }
+        #expect(try await edit("address").code == 0)
+        let mended = try await stored()
+        #expect(mended.body == original.body && mended.patch?.contains("erin@\(neff.mailDomain)") == true)
+        try await neff.run("dead-letters", "edit", id, "--undo", "--as", "ann")
+        #expect(try await stored() == original)
+        let without = try await neff.execute(
+            ["dead-letters", "edit", id, "--as", "ann"], settings: ["VISUAL": nil, "EDITOR": nil])
+        #expect(without.code == 64 && without.errors.contains("EDITOR"))
     }
 
     private func discards(of id: String, _ neff: Installation) async throws {
@@ -127,7 +170,8 @@ import Transport
         #expect(
             log == [
                 "ann dead_letter.reveal", "ann dead_letter.edit", "ann dead_letter.undo_edit",
-                "ann dead_letter.discard", "bob dead_letter.restore",
+                "ann dead_letter.edit", "ann dead_letter.undo_edit", "ann dead_letter.discard",
+                "bob dead_letter.restore",
             ])
     }
 
@@ -202,6 +246,38 @@ import Transport
 
     // MARK: Tools
 
+    /// Gives the settings with which an operator has the rights of the workers.
+    private static func withRehearsalLogIn<Result>(
+        _ neff: Installation, _ body: ([String: String?]) async throws -> Result
+    ) async throws -> Result {
+        let logIn = "neff_test_\(String(UInt64.random(in: 0 ... .max), radix: 36))_rehearsal"
+        _ = try await neff.pool.query(
+            """
+            create role \(identifier: logIn) login password 'rehearsal' in role neff_sync, neff_scheduling,
+                neff_notification
+            """)
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            var address = try #require(URLComponents(string: try BrokerManagement.environment("DATABASE_URL")))
+            (address.user, address.password) = (logIn, "rehearsal")
+            address.path = "/" + (neff.pool.configuration.database ?? "")
+            outcome = .success(try await body(["NEFF_REHEARSAL_DATABASE_URL": address.string]))
+        } catch {
+            outcome = .failure(error)
+        }
+        _ = try await neff.pool.query("drop role \(identifier: logIn)")
+        return try outcome.get()
+    }
+
+    private static func verdict(
+        on id: String, _ options: String..., neff: Installation, settings: [String: String?]
+    ) async throws -> String {
+        let arguments = ["dead-letters", "show", id, "--json"] + options
+        let (code, output, errors) = try await neff.execute(arguments, settings: settings)
+        guard code == 0 else { throw ProcessFailure(arguments: arguments, code: code, output: errors) }
+        return try WireJSON.decode(Detail.self, from: output.utf8).verdict.verdict
+    }
+
     private static func json<Value: Decodable>(
         _ type: Value.Type, _ neff: Installation, _ arguments: String...
     ) async throws -> Value {
@@ -220,8 +296,13 @@ import Transport
 
     /// Moves what waits in a work queue to the dead-letter exchange, as a worker that gives it up does.
     ///
-    /// - Parameter prefix: makes other messages of them.
-    private static func bury(_ queue: String, _ neff: Installation, as prefix: String = "") async throws {
+    /// - Parameters:
+    ///   - prefix: makes other messages of them.
+    ///   - detail: the error; nil takes one that differs from letter to letter.
+    private static func bury(
+        _ queue: String, _ neff: Installation, as prefix: String = "", reason: String = "rejected",
+        detail: String? = nil
+    ) async throws {
         var configuration = try AMQPConfiguration(
             url: BrokerManagement.environment("AMQP_URL"), connectionName: "undertaker")
         configuration.virtualHost = neff.virtualHost
@@ -229,9 +310,10 @@ import Transport
         while let delivery = try await connection.get(queue) {
             var properties = delivery.properties.republishable
             properties.messageID = properties.messageID.map { prefix + $0 }
-            properties.headers[HeaderName.deathReason] = "rejected"
+            properties.headers[HeaderName.deathReason] = .string(reason)
             properties.headers[HeaderName.deathCode] = "fault"
-            properties.headers[HeaderName.deathDetail] = .string("no crew for row \(delivery.deliveryTag)")
+            properties.headers[HeaderName.deathDetail] = .string(
+                detail ?? "no crew for row \(delivery.deliveryTag)")
             properties.headers[HeaderName.deathHandler] = .string("sync/\(queue)")
             properties.headers[HeaderName.deathBuild] = "0.0.9"
             try await connection.publish(

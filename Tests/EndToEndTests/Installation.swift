@@ -114,6 +114,15 @@ final class Installation: Sendable {
         )
     }
 
+    /// Starts a command in the background that is no service; `log(of:)` has what it prints.
+    func begin(_ name: String, _ arguments: String...) async throws {
+        let log = folder.appending(path: "\(name).log")
+        let process = try RunningProcess(
+            executable: executable, arguments: arguments, environment: try accounts.environment(for: arguments),
+            output: log, errors: log)
+        processes.withLock { $0[name] = process }
+    }
+
     /// Starts a role in the background and waits until it is ready.
     func start(_ name: String, _ arguments: String..., settings: [String: String] = [:]) async throws {
         let port = try FreePort.take()

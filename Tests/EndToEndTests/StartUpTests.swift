@@ -40,6 +40,24 @@ import Testing
             testDescription: "sample key in production", arguments: ["ingress"], settings: ["NEFF_MODE": "production"],
             code: 78, mentions: "CALENDLY_WEBHOOK_SIGNING_KEY"),
         Case(
+            testDescription: "sample password of the rehearsal in production", arguments: ["ingress"],
+            settings: [
+                "NEFF_MODE": "production", "CALENDLY_WEBHOOK_SIGNING_KEY": "k3",
+                "NEFF_REHEARSAL_DATABASE_URL": "postgres://neff:changeme@127.0.0.1:1/neff",
+            ], code: 78, mentions: "NEFF_REHEARSAL_DATABASE_URL"),
+        Case(
+            testDescription: "sample password of the management API in production", arguments: ["ingress"],
+            settings: [
+                "NEFF_MODE": "production", "CALENDLY_WEBHOOK_SIGNING_KEY": "k3",
+                "RABBITMQ_MANAGEMENT_URL": "http://neff:changeme@127.0.0.1:1",
+            ], code: 78, mentions: "RABBITMQ_MANAGEMENT_URL"),
+        Case(
+            testDescription: "clear text mail in production, written another way", arguments: ["ingress"],
+            settings: [
+                "NEFF_MODE": "production", "CALENDLY_WEBHOOK_SIGNING_KEY": "k3",
+                "SMTP_URL": "smtp://mail.example.com:25?starttls=%6eone",
+            ], code: 78, mentions: "sends mail unencrypted"),
+        Case(
             testDescription: "broken SMTP URL", arguments: ["worker", "notification"],
             settings: ["SMTP_URL": "smtp://mail.example.com?starttls=perhaps"], code: 78, mentions: "SMTP_URL"),
         // TEST-NET-1 (RFC 5737): no host has such an address.

@@ -45,6 +45,24 @@ import Transport
         }
     }
 
+    /// The command line prints the same view.
+    @Test func everyFieldOfALetterIsInTheContract() throws {
+        var letter = Self.letter()
+        letter.correlationID = "c"
+        (letter.originalExchange, letter.originalRoutingKey) = ("commands", "job.create")
+        (letter.handler, letter.build, letter.campaignID) = ("scheduling/scheduling", "1.0.0", "rpl_1")
+        letter.patch = JSONPatch([])
+        (letter.patchedAt, letter.patchedBy) = (letter.diedAt, "ann")
+        (letter.resolvedAt, letter.resolvedBy, letter.resolutionReason) = (letter.diedAt, "bob", "a test")
+        let shown = try #require(
+            try JSONSerialization.jsonObject(with: Data(try WireJSON.encode(LetterView(letter)))) as? [String: Any])
+        let document = try #require(
+            try JSONSerialization.jsonObject(with: Data(OpenAPIDocument.bytes)) as? [String: Any])
+        let schemas = (document["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]]
+        let documented = try #require(schemas?["DeadLetter"]?["properties"] as? [String: Any])
+        #expect(Set(shown.keys) == Set(documented.keys))
+    }
+
     @Test(arguments: [
         "limit=0", "cursor=x", "status=gone", "died_after=yesterday", "queue=", "unknown=1", "limit=1&limit=2",
         "text=%00", "text=%zz",

@@ -111,17 +111,58 @@ import Transport
     }
 
     @Test(.timeLimit(.minutes(1)))
-    func probesAreAnsweredAsTheyAreGiven() async throws {
-        let probes = Probes(
-            health: { Probes.Answer(contentType: "text/plain", body: Array("ok".utf8)) },
-            readiness: { Probes.Answer(status: 503, contentType: "application/json", body: Array("{}".utf8)) })
-        try await withIngress(probes: probes) { ingress in
-            let health = try await ingress.send("GET", "/healthz", key: nil)
-            #expect(health.status == 200)
-            #expect(health.text == "ok")
-            #expect(try await ingress.send("GET", "/readyz", key: nil).status == 503)
-            #expect(try await ingress.send("GET", "/metrics", key: nil).status == 404)
+    func strangersLearnWhetherItIsReadyAndNothingElse() async throws {
+        for isReady in [true, false] {
+            try await withIngress(probes: Probes { isReady }) { ingress in
+                let health = try await ingress.send("GET", "/healthz", key: nil)
+                #expect(health.status == 200 && health.text == #"{"live":true}"#)
+                let readiness = try await ingress.send("GET", "/readyz", key: nil)
+                #expect(readiness.status == (isReady ? 200 : 503))
+                #expect(readiness.text == #"{"ready":\#(isReady)}"#)
+                #expect(try await ingress.send("GET", "/metrics", key: nil).status == 404)
+            }
         }
+    }
+
+    /// A crowd that asks must not empty the pool of database connections.
+    @Test(.timeLimit(.minutes(1)))
+    func readinessIsAskedOnceForEverybodyWhoWaits() async throws {
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        let (begun, beginner) = AsyncStream<Void>.makeStream()
+        let asked = Mutex(0)
+        let probes = Probes {
+            asked.withLock { $0 += 1 }
+            beginner.yield()
+            for await _ in gate { break }
+            return true
+        }
+        try await withIngress(probes: probes) { ingress in
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                group.addTask { try await ingress.send("GET", "/readyz", key: nil).status }
+                for await _ in begun { break }
+                for _ in 0..<10 { group.addTask { try await ingress.send("GET", "/readyz", key: nil).status } }
+                opener.finish()
+                for try await status in group { #expect(status == 200) }
+            }
+        }
+        // More than one only if the ten took longer than a second to come.
+        #expect(asked.withLock { $0 } < 11)
+    }
+
+    @Test func aSharedAnswerIsAskedForAgainWhenItIsOld() async {
+        let start = ContinuousClock.now
+        let seconds = Mutex(0.0)
+        let answers = Mutex([true, false])
+        let shared = SharedAnswer(
+            lifetime: .seconds(1), now: { start + .seconds(seconds.withLock { $0 }) },
+            ask: { answers.withLock { $0.removeFirst() } })
+        #expect(await shared.value())
+        seconds.withLock { $0 = 0.9 }
+        #expect(await shared.value())
+        seconds.withLock { $0 = 1 }
+        #expect(await !shared.value())
+        seconds.withLock { $0 = 1.5 }
+        #expect(await !shared.value())
     }
 
     @Test(.timeLimit(.minutes(1)))

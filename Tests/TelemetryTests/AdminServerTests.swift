@@ -10,12 +10,16 @@ import Testing
     /// A server on a free port for the time of `body`; it must have ended when this returns.
     static func withServer(
         timeLimit: Duration = .seconds(5), readiness: @escaping @Sendable () async -> [Readiness] = { [] },
-        metrics: @escaping @Sendable () -> String = { "m 1\n" }, body: (UInt16) async throws -> Void
+        metrics: @escaping @Sendable () -> String = { "m 1\n" },
+        accept: @escaping @Sendable (CInt) -> CInt = { listener in
+            let descriptor = Glibc.accept(listener, nil, nil)
+            return descriptor >= 0 ? descriptor : -errno
+        }, body: (UInt16) async throws -> Void
     ) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = AdminServer(
             address: try #require(AdminAddress("127.0.0.1:0")), timeLimit: timeLimit, logger: logger,
-            readiness: readiness, metrics: metrics)
+            readiness: readiness, metrics: metrics, acceptOne: accept)
         let port = try await server.start()
         try await body(port)
         await server.stop()
@@ -122,6 +126,46 @@ import Testing
         }
     }
 
+    /// As `nc -N` does.
+    @Test func aPeerThatHasSaidAllIsStillAnswered() async throws {
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        let readiness: @Sendable () async -> [Readiness] = {
+            for await _ in gate { break }
+            return []
+        }
+        try await Self.withServer(readiness: readiness) { port in
+            let peer = try Peer(port)
+            try peer.send("GET /readyz HTTP/1.1\r\n\r\n")
+            peer.endOutput()
+            // Two more exchanges: by then the server has seen the end of the first one's output.
+            for _ in 0..<2 { #expect(try await Peer.get(port, "/healthz").hasPrefix("HTTP/1.1 200 ")) }
+            opener.finish()
+            #expect(await peer.readToEnd().hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    /// With no descriptor left, the connection stays in the queue and the listener stays readable.
+    @Test func acceptingRestsWhenThereIsNoDescriptorLeft() async throws {
+        let calls = Mutex<[ContinuousClock.Instant]>([])
+        let accept: @Sendable (CInt) -> CInt = { listener in
+            let count = calls.withLock { calls in
+                calls.append(.now)
+                return calls.count
+            }
+            if count <= 3 { return -EMFILE }
+            if count == 4 { return -EINTR }
+            let descriptor = Glibc.accept(listener, nil, nil)
+            return descriptor >= 0 ? descriptor : -errno
+        }
+        try await Self.withServer(accept: accept) { port in
+            let answer = try await Peer.get(port, "/healthz")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+            // Timers are late at times and never early.
+            let instants = calls.withLock { $0 }
+            for index in 0..<3 { #expect(instants[index + 1] - instants[index] >= .milliseconds(100)) }
+        }
+    }
+
     @Test func anAddressInUseIsSaidInOneLine() async throws {
         try await Self.withServer { port in
             let second = AdminServer(
@@ -163,6 +207,11 @@ final class Peer: Sendable {
     func send(_ text: String) throws {
         let bytes = Array(text.utf8)
         guard Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count else { throw Failure() }
+    }
+
+    /// Says that nothing more will be sent.
+    func endOutput() {
+        shutdown(descriptor, CInt(SHUT_WR))
     }
 
     /// Everything until the server ends the connection.

@@ -136,6 +136,40 @@ import Transport
         await client.close()
     }
 
+    @Test func aCheckIsNoSuccessIfTheServerWantsNobodyToLogIn() async throws {
+        let server = try ScriptedSMTPServer { event in
+            event.moment == .hello ? .reply("250-scripted.test\r\n250 ENHANCEDSTATUSCODES") : nil
+        }
+        defer { server.stop() }
+        let client = try makeClient(server.url(authenticated: true))
+        let error = await #expect(throws: SMTPError.self) { try await client.check() }
+        #expect(error?.class == .configuration(code: 0) && error?.stage == .authentication)
+        await client.close()
+        // Without a user there is nothing to try.
+        let anonymous = try makeClient(server.url())
+        try await anonymous.check()
+        await anonymous.close()
+    }
+
+    @Test func theServersWordsSteerNoTerminalAndBreakNoText() async throws {
+        let server = try ScriptedSMTPServer { event in
+            switch event.moment {
+            case .recipient where event.line.contains("pat@"):
+                .reply("550-5.1.1 \u{1B}[2Jno\u{0} such\u{9B}31m\r\n550 5.1.1 \u{7}user\u{202E}")
+            case .message: .reply("250 2.0.0 \u{1B}]0;owned\u{7}queued")
+            default: nil
+            }
+        }
+        defer { server.stop() }
+        let client = try makeClient(server.url())
+        let mail = try testMail()
+        let error = await failure { () async throws(SMTPError) in try await client.send(mail) }
+        #expect(error?.class == .permanent(code: 550) && error?.enhancedCode == EnhancedStatusCode(5, 1, 1))
+        #expect(error?.replyText == "5.1.1 [2Jno such 31m 5.1.1 user")
+        #expect(try await client.send(testMail("2", to: "kim@example.test")).reply == "250 2.0.0 ]0;owned queued")
+        await client.close()
+    }
+
     @Test func aCheckTellsBadCredentials() async throws {
         let server = try ScriptedSMTPServer { event in
             event.moment == .authentication ? .reply("535 5.7.8 bad credentials") : nil

@@ -5,8 +5,11 @@
 program_home=$state/demo
 
 # program_prepare NAME: drops and makes database neff_NAME and virtual host neff_NAME and points the environment there.
+# Nothing of the program may run.
 program_prepare() {
     local name=neff_$1 base
+    # Journals of an earlier database would be told to this one.
+    rm -rf "$program_home/state"
     mkdir -p "$program_home/log" "$program_home/run" "$program_home/state"
     rm -f "$program_home"/log/*
     base=${DATABASE_URL%/*}

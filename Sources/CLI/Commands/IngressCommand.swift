@@ -92,7 +92,6 @@ struct IngressCommand: AsyncParsableCommand {
     ) throws -> IngressDependencies {
         let pool = kit.pool
         let keys = ApiKeyRepository(pool: pool)
-        let metrics = kit.metrics
         return IngressDependencies(
             publish: { message throws(PublishError) in
                 try await publisher.publish(message.publication, whenFull: .fail)
@@ -114,15 +113,6 @@ struct IngressCommand: AsyncParsableCommand {
             replays: StoredReplayCampaigns(pool: pool, consumers: try ReplayConsumers.all()),
             letters: StoredLetters(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
-            probes: Probes(
-                health: { .init(contentType: "application/json", body: Array("{\"live\":true}".utf8)) },
-                readiness: {
-                    let (status, body) = Readiness.answer(await readiness())
-                    return .init(status: status, contentType: "application/json", body: Array(body.utf8))
-                },
-                metrics: {
-                    let text = metrics.exposition() + ProcessMetrics.exposition()
-                    return .init(contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
-                }))
+            probes: Probes { await readiness().allSatisfy(\.isReady) })
     }
 }

@@ -22,11 +22,10 @@ struct SandboxCommand: AsyncParsableCommand {
                 if the account adds up. Refused in production mode.
 
                 Needs CALENDLY_WEBHOOK_SIGNING_KEY as the ingress has it, DATABASE_URL to see what still waits, and \
-                NEFF_API_KEY or --api-key.
+                NEFF_API_KEY, the API key of a dispatcher.
                 """)
 
         @Option(help: "Where the ingress is.") var ingress = "http://127.0.0.1:8080"
-        @Option(help: "An API key of a dispatcher; NEFF_API_KEY if not given.") var apiKey: String?
         @Option(help: "The file in which the development mail server keeps accepted mail.") var mailbox: String
         @Option(help: "Seconds to wait for the workers after the last request.") var patience = 60
         @Flag(help: "Print the account as JSON.") var json = false
@@ -36,8 +35,9 @@ struct SandboxCommand: AsyncParsableCommand {
             guard try settings.value(Keys.mode) != .production else {
                 throw Failure(.configuration, "NEFF_MODE is production; the sandbox plays in development only.")
             }
-            guard let apiKey = apiKey ?? ProcessInfo.processInfo.environment["NEFF_API_KEY"] else {
-                throw Failure(.usage, "An API key is needed: NEFF_API_KEY, or --api-key. `neff keys create` makes one.")
+            // No option: others can see arguments.
+            guard let apiKey = ProcessInfo.processInfo.environment["NEFF_API_KEY"] else {
+                throw Failure(.usage, "NEFF_API_KEY is not set. `neff keys create` makes an API key.")
             }
             let target = Day.Target(ingress: ingress, apiKey: apiKey, signingKey: try settings.value(Keys.signingKey))
             let http = HTTPClient(name: "sandbox")

@@ -9,22 +9,41 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Show queues, rates, what waits in the database, workers alive and dead letters.",
         discussion:
-            "Queues and rates need RABBITMQ_MANAGEMENT_URL; without it, or without the broker, the rest is shown.")
+            """
+            Queues and rates need RABBITMQ_MANAGEMENT_URL; without it, or without the broker, the rest is shown. With \
+            --watch, a database that goes away is reported on standard error and asked again.
+            """)
 
     @Flag(help: "Print JSON.") var json = false
     @Flag(help: "Show it again every two seconds until Ctrl-C.") var watch = false
 
     func run() async throws {
-        repeat {
-            let snapshot = try await Database.with("status") { pool in try await StatusSnapshot.take(pool: pool) }
-            if json {
-                try Output.json(snapshot)
-            } else {
-                if watch, Terminal.isInteractive { print("\u{1B}[2J\u{1B}[H", terminator: "") }
-                Self.show(snapshot)
+        try await Database.with("status") { pool in
+            guard watch else { return try show(await StatusSnapshot.take(pool: pool)) }
+            while true {
+                do {
+                    let snapshot = try await StatusSnapshot.take(pool: pool)
+                    clear()
+                    try show(snapshot)
+                } catch let error as CancellationError {
+                    throw error
+                } catch {
+                    // Whoever watches an outage wants to see its end, too.
+                    clear()
+                    let failure = Failure(error)
+                    Terminal.complain("\(Output.time(Date())) \(failure.message) Trying again every two seconds.")
+                }
+                try await Task.sleep(for: .seconds(2))
             }
-            if watch { try await Task.sleep(for: .seconds(2)) }
-        } while watch
+        }
+    }
+
+    private func clear() {
+        if !json, Terminal.isInteractive { print("\u{1B}[2J\u{1B}[H", terminator: "") }
+    }
+
+    private func show(_ snapshot: StatusSnapshot) throws {
+        if json { try Output.json(snapshot) } else { Self.show(snapshot) }
     }
 
     private static func show(_ snapshot: StatusSnapshot) {

@@ -14,7 +14,7 @@ import Transport
 struct Failure: Error {
     /// Why a command ended as it did.
     enum Code: Int32, CaseIterable {
-        /// The command looked and found something wrong (`doctor`, `verify`, `sandbox day`).
+        /// The command looked and found something wrong (such as `doctor` and `topology verify`).
         case findings = 1
         case usage = 64
         /// What the command was given to read is wrong.

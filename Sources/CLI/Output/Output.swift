@@ -9,6 +9,28 @@ enum Output {
         FileHandle.standardOutput.write(Data(bytes + [UInt8(ascii: "\n")]))
     }
 
+    /// A text of others, such as a mail server's words, as a terminal may be given it: what could steer the terminal or
+    /// turn the order of what is read around is written as `\u{1B}`.
+    ///
+    /// - Parameter keepsLines: whether line feeds and tabs stay as they are.
+    static func plain(_ text: String, keepsLines: Bool = false) -> String {
+        func isUnwanted(_ scalar: Unicode.Scalar) -> Bool {
+            if keepsLines, scalar == "\n" || scalar == "\t" { return false }
+            return scalar.properties.generalCategory == .control || (0x2028...0x202e).contains(scalar.value)
+                || (0x2066...0x2069).contains(scalar.value)
+        }
+        guard text.unicodeScalars.contains(where: isUnwanted) else { return text }
+        var plain = ""
+        for scalar in text.unicodeScalars {
+            if isUnwanted(scalar) {
+                plain += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            } else {
+                plain.unicodeScalars.append(scalar)
+            }
+        }
+        return plain
+    }
+
     /// An instant for operators: UTC, to the second, with its zone.
     static func time(_ date: Date) -> String {
         date.formatted(Date.ISO8601FormatStyle())

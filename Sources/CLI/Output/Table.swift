@@ -10,7 +10,7 @@ struct Table {
     }
 
     mutating func add(_ cells: String...) {
-        rows.append(cells)
+        rows.append(cells.map { Output.plain($0) })
     }
 
     /// The table as lines without trailing spaces.

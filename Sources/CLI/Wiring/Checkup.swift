@@ -113,8 +113,9 @@ enum Checkup {
             ]
         }
         do {
-            let client = try SMTPClient(
-                configuration: SMTPConfiguration(url: settings.value(Keys.smtpURL)), maxConnections: 1,
+            let configuration = try SMTPConfiguration(url: settings.value(Keys.smtpURL))
+            let client = SMTPClient(
+                configuration: configuration, maxConnections: 1,
                 logger: Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() })
             do {
                 try await client.check()
@@ -123,7 +124,14 @@ enum Checkup {
                 await client.close()
                 throw error
             }
-            return [Diagnosis("Mail", .well, "the server takes our credentials over TLS")]
+            let protection = configuration.security == .none ? "in clear text" : "over TLS"
+            return [
+                Diagnosis(
+                    "Mail", .well,
+                    configuration.user == nil
+                        ? "the server answers \(protection); SMTP_URL has no user to log in as"
+                        : "the server takes our credentials \(protection)")
+            ]
         } catch {
             return [
                 Diagnosis(

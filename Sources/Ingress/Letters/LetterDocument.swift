@@ -3,55 +3,6 @@ import Foundation
 import Messaging
 import Persistence
 
-/// A dead letter as the API shows it in lists.
-struct LetterDocument: Encodable {
-    let id: DeadLetterID
-    let status: String
-    let queue: String
-    let type: String
-    let messageId: String
-    let correlationId: String?
-    let reason: String
-    let errorCode: String?
-    let errorText: String?
-    let fingerprint: String?
-    let handler: String?
-    let build: String?
-    let attempts: [Envelope.Attempt]
-    let attemptCount: Int
-    let replayCount: Int
-    let diedAt: Date
-    let campaignId: String?
-    let isEdited: Bool
-    let resolvedAt: Date?
-    let resolvedBy: String?
-    let resolutionReason: String?
-
-    init(_ letter: DeadLetter) {
-        id = letter.id
-        status = letter.status.rawValue
-        queue = letter.queue
-        type = letter.type
-        messageId = letter.messageID
-        correlationId = letter.correlationID
-        reason = letter.reason
-        errorCode = letter.errorCode
-        errorText = letter.errorText
-        fingerprint = letter.fingerprint
-        handler = letter.handler
-        build = letter.build
-        attempts = letter.attempts
-        attemptCount = letter.attemptCount
-        replayCount = letter.replayCount
-        diedAt = letter.diedAt
-        campaignId = letter.campaignID
-        isEdited = letter.patch != nil
-        resolvedAt = letter.resolvedAt
-        resolvedBy = letter.resolvedBy
-        resolutionReason = letter.resolutionReason
-    }
-}
-
 /// A dead letter as the API shows it by itself: with what it is about and its body, personal data hidden.
 struct LetterDetailDocument: Encodable {
     struct Subject: Encodable {
@@ -67,26 +18,22 @@ struct LetterDetailDocument: Encodable {
         let explanation: String
     }
 
-    let letter: LetterDocument
+    let letter: LetterView
     let subject: Subject?
     /// From what the database knows; only `neff dead-letters show` runs the handler.
     let replay: Verdict
-    let originalExchange: String?
-    let originalRoutingKey: String?
     let patch: JSONValue?
     /// Null if the body is not JSON.
     let body: JSONValue?
     let bodyBytes: Int
 
     init(_ letter: DeadLetter, _ facts: LetterFacts) {
-        self.letter = LetterDocument(letter)
+        self.letter = LetterView(letter)
         subject = facts.subject.map {
             Subject(kind: $0.kind, id: $0.id, state: $0.state, startsAt: $0.startsAt, endsAt: $0.endsAt)
         }
         let verdict = facts.verdict ?? .unknown("nothing that is stored speaks against it")
         replay = Verdict(verdict: verdict.name, explanation: verdict.explanation)
-        originalExchange = letter.originalExchange
-        originalRoutingKey = letter.originalRoutingKey
         patch = letter.patch?.masked
         let bytes = (try? letter.effectiveBody()) ?? letter.body
         body = (try? JSONParser.parse(bytes)).map(PersonalData.masked)

@@ -89,11 +89,11 @@ struct LettersAPI: Sendable {
 }
 
 private struct PageDocument: Encodable {
-    let items: [LetterDocument]
+    let items: [LetterView]
     let nextCursor: DeadLetterID?
 
     init(_ page: DeadLetters.Page) {
-        items = page.letters.map(LetterDocument.init)
+        items = page.letters.map(LetterView.init)
         nextCursor = page.next
     }
 

@@ -79,6 +79,8 @@ package enum MetricCatalog {
     static let own: [MetricDescriptor] = [
         MetricDescriptor(
             "telemetry.series.dropped", .counter, "Series refused because a metric has too many or changed its kind."),
+        MetricDescriptor(
+            "telemetry.log_lines.dropped", .counter, "Log lines lost because nobody took them from standard error."),
         MetricDescriptor("telemetry.spans.exported", .counter, "Spans that the collector took."),
         MetricDescriptor("telemetry.spans.dropped", .counter, "Spans that were given up, by reason."),
     ]

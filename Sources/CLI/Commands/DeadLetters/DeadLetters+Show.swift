@@ -51,13 +51,14 @@ extension DeadLettersCommand {
                         bodyBase64: reveal ? Data(body.bytes).base64EncodedString() : nil, bodyBytes: body.bytes.count))
             } else {
                 printReport(letter, facts, verdict)
-                if let patch = patch(of: letter) { print("\nPatch\n\(patch.pretty())") }
+                if let patch = patch(of: letter) { print("\nPatch\n\(Output.plain(patch.pretty(), keepsLines: true))") }
                 print("\nBody\(letter.patch != nil && !original ? ", with the patch" : "")")
-                print(
+                let text =
                     body.value?.pretty()
-                        ?? (reveal
-                            ? String(decoding: body.bytes, as: UTF8.self)
-                            : "\(body.bytes.count) bytes that are not JSON; --reveal prints them"))
+                    ?? (reveal
+                        ? String(decoding: body.bytes, as: UTF8.self)
+                        : "\(body.bytes.count) bytes that are not JSON; --reveal prints them")
+                print(Output.plain(text, keepsLines: true))
             }
         }
 
@@ -93,7 +94,7 @@ extension DeadLettersCommand {
 
         private func printReport(_ letter: DeadLetter, _ facts: LetterFacts, _ verdict: ReplayVerdict) {
             func line(_ name: String, _ text: String) {
-                print(name + String(repeating: " ", count: max(1, 13 - name.count)) + text)
+                print(name + String(repeating: " ", count: max(1, 13 - name.count)) + Output.plain(text))
             }
             func place(_ exchange: String) -> String { exchange.isEmpty ? "the default exchange" : exchange }
             line("Letter", "\(letter.id) (\(letter.status.rawValue))")
@@ -118,7 +119,8 @@ extension DeadLettersCommand {
             line("Replays", "\(letter.replayCount)")
             line("Attempts", "\(letter.attemptCount)")
             for attempt in letter.attempts {
-                print("  \(Output.time(attempt.at))  \(attempt.worker)  \(attempt.code): \(attempt.detail)")
+                let text = "\(attempt.worker)  \(attempt.code): \(attempt.detail)"
+                print("  \(Output.time(attempt.at))  \(Output.plain(text))")
             }
             if let campaign = letter.campaignID { line("Campaign", campaign) }
             if let patchedAt = letter.patchedAt {
