@@ -20,7 +20,7 @@ package enum Schema {
             try Migration(
                 file: "V0010__dead_letter_role.sql", contents: PackageResources.V0010__dead_letter_role_sql),
             try Migration(file: "V0011__alerts.sql", contents: PackageResources.V0011__alerts_sql),
-            try Migration(file: "V0012__dead_commands.sql", contents: PackageResources.V0012__dead_commands_sql),
+            try Migration(file: "V0012__last_words.sql", contents: PackageResources.V0012__last_words_sql),
         ]
     }
 }

@@ -175,6 +175,10 @@ struct ConsultationAssigner: Sendable {
         to new: ConsultationAssignment, in appointment: Appointment?, _ locked: LockedAppointments
     ) async throws {
         let old = member.assignment
+        var new = new
+        new.revision = max(old.revision + 1, new.sequence)
+        var notice = notice
+        notice.revision = new.revision
         try await ConsultationAssignments.update(
             member.consultation, to: new, appointment: appointment?.id, at: work.now, in: work.transaction)
         if old.state != new.state || old.assignee?.id != new.assignee?.id {
@@ -200,13 +204,13 @@ struct ConsultationAssigner: Sendable {
             }
             try await publish(.consultationReleased, farewell)
         }
-        var notice = notice
         // The same for all of them: from a companion's side the own one has come in for itself.
         notice.companions = appointment.map { locked.companions(at: $0.id).count }
         switch new.state {
         case .assigned:
             notice.assignee = new.assignee
             notice.isUpdate = old.assignee?.id == new.assignee?.id
+            notice.previousVisit = notice.isUpdate && farewellVisit != notice.visit ? farewellVisit : nil
             try await publish(.consultationAssigned, notice)
         case .unassigned:
             notice.reasons = new.reasons

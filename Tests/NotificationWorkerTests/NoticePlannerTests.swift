@@ -37,6 +37,24 @@ import Testing
         #expect(try told(.consultationReleased, event) == ["eve@neff.example visit_released cancel"])
     }
 
+    @Test func theEstimatorIsToldFromWhenAVisitMovedAndOfNoMoveIfTheTimeIsTheSame() throws {
+        let before = try Sample.visit("2027-03-12T15:00:00Z")
+        let move = try Sample.assignment { ($0.isUpdate, $0.revision, $0.previousVisit) = (true, 5, before) }
+        let notice = try #require(try plan(.consultationAssigned, move).first)
+        #expect(notice.template == "visit_moved" && notice.facts.previousVisit == before)
+        #expect(notice.sequence == 5 && notice.occasion.hasSuffix("/5"))
+        let stays = try Sample.assignment { ($0.isUpdate, $0.revision) = (true, 6) }
+        #expect(try told(.consultationAssigned, stays) == ["eve@neff.example visit_assigned request"])
+    }
+
+    /// It had moved, unheard, before it was canceled.
+    @Test func aCancellationNamesTheVisitThatTheCustomerKnows() throws {
+        let known = try Sample.visit("2027-03-12T15:00:00Z")
+        let event = try Sample.consultationEvent { $0.previousVisit = known }
+        let notice = try #require(try plan(.consultationCanceled, event).first)
+        #expect(notice.facts.visit == known && notice.facts.previousVisit == nil)
+    }
+
     @Test func aVisitThatIsOverNeedsNoConfirmation() throws {
         let past = try Sample.visit("2026-03-16T13:00:00Z")
         let event = try Sample.consultationEvent { $0.visit = past }

@@ -109,7 +109,10 @@ extension Office {
                 try office.event(.consultationRescheduled, id, sequence: 1, start: wednesday, previous: tuesday))
             #expect(try await office.consultation(id).assignee?.id == blair)
             #expect(try await office.allocations().map(\.from) == [try instant("2027-03-17T12:45:00Z")])
-            #expect(try await office.assigned().map(\.isUpdate) == [false, true])
+            let told = try await office.assigned()
+            #expect(told.map(\.isUpdate) == [false, true])
+            #expect(told.map(\.previousVisit?.startsAt) == [nil, try instant(tuesday)])
+            #expect(told.map(\.revision) == [1, 2])
             #expect(try await office.publishedTypes() == ["consultation.assigned", "consultation.assigned"])
         }
     }

@@ -132,6 +132,35 @@ extension Office {
         }
     }
 
+    /// The companion has no news of its own, so nothing but the revision tells the third word from the first.
+    @Test func aCompanionThatComesBackToTheFirstEstimatorIsAChangeOfItsOwn() async throws {
+        try await Office.open { office in
+            let alex = try await office.add(.estimator, "Alex")
+            let blair = try await office.add(.estimator, "Blair")
+            let ids = try await invitees(2, of: office)
+            let group = office.group()
+            for id in ids {
+                try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
+            }
+            let first = try #require(try await office.consultation(ids[1]).assignee?.id)
+            let second = first == alex ? blair : alex
+            let thursday = "2027-03-18T13:00:00Z"
+            for (turn, day, previous, taken) in [(1, wednesday, tuesday, first), (2, thursday, wednesday, second)] {
+                let hour = day.prefix(11)
+                try await office.occupy(taken, "\(hour)13:00:00Z", "\(hour)13:30:00Z")
+                try await office.handle(
+                    try group.event(
+                        .consultationRescheduled, ids[0], sequence: 1 + turn, start: day, previous: previous,
+                        asOf: Double(60 * turn)))
+            }
+            let told = try await office.assigned().filter { $0.consultation == ids[1] }
+            #expect(told.map(\.assignee?.id) == [first, second, first])
+            #expect(told.allSatisfy { $0.sequence == 1 })
+            let revisions = told.compactMap(\.revision)
+            #expect(revisions.count == 3 && Set(revisions).count == 3 && revisions == revisions.sorted())
+        }
+    }
+
     @Test func anEventThatTheEstimatorCannotFollowGoesToAnotherForAll() async throws {
         try await Office.open { office in
             let alex = try await office.add(.estimator, "Alex")

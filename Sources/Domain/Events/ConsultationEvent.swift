@@ -93,9 +93,14 @@ package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
     package var consultation: ConsultationID
     /// The sequence of the consultation event that led here.
     package var sequence: Int
+    /// Goes up with each change of the assignment, of which one event can bring several about, and is never below `sequence`.
+    /// Nil in messages of earlier versions.
+    package var revision: Int?
     package var kind: ConsultationKind
     package var customer: Person
     package var visit: Visit
+    /// With `consultation.assigned` to whoever had it before: when it was, if it was at another time.
+    package var previousVisit: Visit?
     package var address: String?
     package var answers: [String: String]
     /// Who was assigned or released; nil for `consultation.unassigned`.
@@ -109,15 +114,18 @@ package struct ConsultationAssignmentEvent: Codable, Hashable, Sendable {
     package var alternatives: [Alternative]
 
     package init(
-        consultation: ConsultationID, sequence: Int, kind: ConsultationKind, customer: Person, visit: Visit,
-        address: String? = nil, answers: [String: String] = [:], assignee: Assignee? = nil, isUpdate: Bool = false,
-        companions: Int? = nil, reasons: [String] = [], alternatives: [Alternative] = []
+        consultation: ConsultationID, sequence: Int, revision: Int? = nil, kind: ConsultationKind, customer: Person,
+        visit: Visit, previousVisit: Visit? = nil, address: String? = nil, answers: [String: String] = [:],
+        assignee: Assignee? = nil, isUpdate: Bool = false, companions: Int? = nil, reasons: [String] = [],
+        alternatives: [Alternative] = []
     ) {
         self.consultation = consultation
         self.sequence = sequence
+        self.revision = revision
         self.kind = kind
         self.customer = customer
         self.visit = visit
+        self.previousVisit = previousVisit
         self.address = address
         self.answers = answers
         self.assignee = assignee

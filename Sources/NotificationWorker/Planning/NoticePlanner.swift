@@ -51,11 +51,14 @@ package struct NoticePlanner: Sendable {
             // The visit stands, only this entry of it goes.
             default: event.mergedInto == nil ? "consultation_canceled" : "consultation_merged"
             }
+        let isCanceled = type == .consultationCanceled
         let facts = NoticeFacts(
             what: Self.name(of: event.kind), customerName: event.customer.name, customerPhone: event.customer.phone,
-            visit: event.visit, previousVisit: event.previousVisit, address: event.address, reason: event.reason,
+            // What is off is the visit that they know of, which may have moved unheard before it was canceled.
+            visit: isCanceled ? event.previousVisit ?? event.visit : event.visit,
+            previousVisit: isCanceled ? nil : event.previousVisit, address: event.address, reason: event.reason,
             cancelLink: event.cancelURL, rescheduleLink: event.rescheduleURL,
-            invitation: type == .consultationCanceled ? .cancel : .request)
+            invitation: isCanceled ? .cancel : .request)
         return notice(
             type, to: event.customer.email, named: event.customer.name, template, .consultation,
             event.consultation.rawValue, event.sequence, facts)
@@ -65,21 +68,24 @@ package struct NoticePlanner: Sendable {
         _ type: MessageType, _ event: ConsultationAssignmentEvent, at time: Date
     ) -> [PlannedNotification] {
         if type != .consultationReleased, event.visit.endsAt <= time { return [] }
+        let sequence = event.revision ?? event.sequence
         let facts = NoticeFacts(
             what: Self.name(of: event.kind), customerName: event.customer.name, customerPhone: event.customer.phone,
-            visit: event.visit, address: event.address, assignee: event.assignee?.name, reasons: event.reasons,
+            visit: event.visit, previousVisit: event.previousVisit, address: event.address,
+            assignee: event.assignee?.name, reasons: event.reasons,
             alternatives: event.alternatives, companions: event.companions,
             invitation: type == .consultationAssigned ? .request : type == .consultationReleased ? .cancel : .none)
         if type == .consultationUnassigned {
             return notice(
                 type, to: officeEmail, named: "Office", "visit_unassigned", .consultation, event.consultation.rawValue,
-                event.sequence, facts)
+                sequence, facts)
         }
-        let template =
-            type == .consultationReleased ? "visit_released" : event.isUpdate ? "visit_moved" : "visit_assigned"
+        // Messages of earlier versions say that it is an update, but not from when.
+        let isMoved = event.previousVisit != nil || event.isUpdate && event.revision == nil
+        let template = type == .consultationReleased ? "visit_released" : isMoved ? "visit_moved" : "visit_assigned"
         return notice(
             type, to: event.assignee?.email, named: event.assignee?.name ?? "", template, .consultation,
-            event.consultation.rawValue, event.sequence, facts)
+            event.consultation.rawValue, sequence, facts)
     }
 
     private static func name(of kind: ConsultationKind) -> String {

@@ -112,7 +112,8 @@ package enum Appointments {
             """)
         statements.append(
             """
-            select c.id, c.appointment, c.assignment, c.assignment_sequence, c.merged_into is not null as merged,
+            select c.id, c.appointment, c.assignment, c.assignment_sequence,
+                c.assignment_revision, c.merged_into is not null as merged,
                 c.assignee, (select r.name from resources r where r.id = c.assignee) as assignee_name,
                 (select r.email from resources r where r.id = c.assignee) as assignee_email,
                 c.kind, c.customer_name, c.customer_email, c.customer_phone, c.time_zone, c.address, c.answers
@@ -160,7 +161,8 @@ extension AppointmentMember {
             assignee: try row.decodeRawIfPresent("assignee", as: ResourceID.self).map {
                 Assignee(id: $0, name: try row.decode("assignee_name"), email: try row.decode("assignee_email"))
             },
-            sequence: try row.decode("assignment_sequence"), isMerged: try row.decode("merged"))
+            sequence: try row.decode("assignment_sequence"), revision: try row.decode("assignment_revision"),
+            isMerged: try row.decode("merged"))
         kind = try row.decodeRaw("kind")
         customer = try Person(row: row)
         timeZone = try row.decode("time_zone")

@@ -8,18 +8,21 @@ package struct ConsultationAssignment: Hashable, Sendable {
     package var assignee: Assignee?
     /// The sequence of the event that it answers; an older event is stale.
     package var sequence: Int
+    /// Goes up with each write; of two words to one person about it, the one with the higher revision holds.
+    package var revision: Int
     package var reasons: [String]
     package var alternatives: [Alternative]
     /// Whether the consultation turned out to be part of another one, which is booked instead.
     package var isMerged: Bool
 
     package init(
-        state: AssignmentState, assignee: Assignee? = nil, sequence: Int, reasons: [String] = [],
-        alternatives: [Alternative] = [], isMerged: Bool = false
+        state: AssignmentState, assignee: Assignee? = nil, sequence: Int, revision: Int = 0,
+        reasons: [String] = [], alternatives: [Alternative] = [], isMerged: Bool = false
     ) {
         self.state = state
         self.assignee = assignee
         self.sequence = sequence
+        self.revision = revision
         self.reasons = reasons
         self.alternatives = alternatives
         self.isMerged = isMerged
@@ -39,6 +42,7 @@ package enum ConsultationAssignments {
             """
             update consultations set assignment = \(assignment.state.rawValue), appointment = \(appointment),
                 assignee = \(assignment.assignee?.id.rawValue), assignment_sequence = \(assignment.sequence),
+                assignment_revision = \(assignment.revision),
                 assignment_reasons = \(try JSONText(wire: assignment.reasons)),
                 assignment_alternatives = \(try JSONText(wire: assignment.alternatives)), version = version + 1,
                 updated_at = \(now)

@@ -1,6 +1,6 @@
 -- breaking: no
--- A command that ends as a dead letter ends its operation, so that whoever asked is not left waiting for ever. And indexes
--- for what would otherwise read tables that only grow.
+-- A command that ends as a dead letter ends its operation, so that whoever asked is not left waiting for ever. A number for
+-- each change of an assignment. And indexes for what would otherwise read tables that only grow.
 
 -- The letter that holds the command; null again once a replay has carried it out.
 alter table operations add column dead_letter text;
@@ -9,6 +9,9 @@ create index operations_by_message on operations (message_id);
 
 grant select on operations to neff_deadletters;
 grant update (status, http_status, outcome, finished_at, dead_letter) on operations to neff_deadletters;
+
+-- One event of Calendly can change an assignment more than once: by itself, and through others of the same group event.
+alter table consultations add column assignment_revision integer not null default 0;
 
 -- The jobs of one crew, in pages.
 create index jobs_by_crew on jobs (crew, starts_at, id);
