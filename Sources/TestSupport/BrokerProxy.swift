@@ -207,7 +207,11 @@ package final class BrokerProxy: Sendable {
             if isHolding { entries.removeLast(entries.count - 2) }
             guard poll(&entries, nfds_t(entries.count), timeout) >= 0 else { continue }
 
-            if entries[0].revents != 0 { _ = read(wakeUp.read, &buffer, buffer.count) }
+            if entries[0].revents != 0 {
+                // Something was changed meanwhile, and what came after the change must meet the new state.
+                _ = read(wakeUp.read, &buffer, buffer.count)
+                continue
+            }
             if entries[1].revents != 0 { accept(now, &flows) }
             if isHolding { continue }
             var broken: [CInt] = []

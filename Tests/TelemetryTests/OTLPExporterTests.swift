@@ -173,7 +173,8 @@ import Traces
             try await tasks.waitForAll()
         }
         let names = try collector.requests.flatMap { try OTLPValidator.spans(of: $0.body).map(\.name) }
-        #expect(names == ["first", "last"])
+        // One that is under way when the process stops is cut off and sent again: a collector may get a span twice.
+        #expect(Set(names) == ["first", "last"] && names.count <= 3)
         #expect(exporter.waitingCount == 0)
     }
 }
