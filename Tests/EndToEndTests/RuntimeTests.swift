@@ -136,7 +136,7 @@ import Testing
                     (select consumer, message_id from inbox where consumer = 'scheduling' limit 1)
                 returning message_id
                 """)[0]["message_id"]
-            let found = try await neff.execute(["ledger", "balance", "--looks", "1"])
+            let found = try await neff.execute(["ledger", "balance", "--looks", "2"])
             #expect(found.code == 1 && found.output.contains("MISSING from scheduling:"))
             #expect(found.output.contains(lost))
         }

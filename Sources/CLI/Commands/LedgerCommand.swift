@@ -20,7 +20,11 @@ struct LedgerCommand: AsyncParsableCommand {
                 """)
 
         @Option(help: "Leave out what was accepted more than so many hours ago.") var hours: Int?
-        @Option(help: "Looks before something counts as missing, 7 s apart: the broker's counts lag by up to 5 s.")
+        @Option(
+            help: """
+                Looks until nothing is outstanding, 7 s apart: the broker's counts lag by up to 5 s, which can hide a loss \
+                as well as feign one. The last look counts.
+                """)
         var looks = 3
         @Flag(help: "Print JSON.") var json = false
 
@@ -34,7 +38,7 @@ struct LedgerCommand: AsyncParsableCommand {
             let routes = try LedgerRoutes.shipped()
             let report = try await Database.with("ledger") { pool in
                 var report = try await BalanceReport.take(since: since, routes: routes, pool: pool)
-                for _ in 1..<looks where !report.isBalanced {
+                for _ in 1..<looks where !report.isProven {
                     try await Task.sleep(for: .seconds(7))
                     report = try await BalanceReport.take(since: since, routes: routes, pool: pool)
                 }
@@ -112,6 +116,11 @@ private struct BalanceReport: Encodable {
 
     var isBalanced: Bool { lines.allSatisfy { $0.missing == 0 } }
 
+    private var outstanding: Int { lines.reduce(0) { $0 + $1.outstanding } }
+
+    /// Whether nothing hangs on what the broker says that it holds.
+    var isProven: Bool { outstanding == 0 }
+
     static func take(since: Date?, routes: LedgerRoutes, pool: PostgresPool) async throws -> BalanceReport {
         guard let management = try Settings.load().optional(Keys.managementURL) else {
             throw Failure(.configuration, "RABBITMQ_MANAGEMENT_URL is not set; without it nobody knows what waits")
@@ -171,7 +180,9 @@ private struct BalanceReport: Encodable {
         }
         Swift.print()
         if isBalanced {
-            Swift.print("Balanced at \(Output.time(takenAt)): nothing is missing.")
+            let rest =
+                isProven ? "" : " as far as the broker's counts tell: \(outstanding) outstanding, and it holds enough"
+            Swift.print("Balanced at \(Output.time(takenAt)): nothing is missing\(rest).")
             return
         }
         for line in lines where line.missing > 0 {
