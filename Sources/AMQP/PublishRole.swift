@@ -69,8 +69,9 @@ final class PublishRole: Role {
             if link.frameMax < Link.frameMax,
                 let objection = WireSize.objection(to: publication, frameMax: link.frameMax)
             {
-                next.ticket.outcome.give(.failure(PublishError(.invalid(reason: objection))))
+                // Before the answer, so that who has it finds the place free.
                 intake.release(1)
+                next.ticket.outcome.give(.failure(PublishError(.invalid(reason: objection))))
                 hasFreedRoom = true
                 continue
             }

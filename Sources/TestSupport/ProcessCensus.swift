@@ -39,8 +39,9 @@ package struct ProcessCensus: Sendable {
     /// What there is more of than before, once it has had time to end: threads and sockets go a moment after the last
     /// reference to their owner.
     ///
-    /// Threads with the process's own name, and the descriptors of timers, are left out up to `unnamed`: those are of
-    /// Swift's pool and its sleeping tasks, which grow as they like, up to a few. Ours have names, and wait in `poll`.
+    /// Threads with the process's own name or that of one of Dispatch's queues, and the descriptors of timers, are left out
+    /// up to `unnamed` each: those are of Swift's pool and its sleeping tasks, which grow as they like, up to a few. Ours
+    /// have names of their own, and wait in `poll`.
     /// - Parameter limit: how long to wait for nothing being left.
     package static func excess(
         over before: ProcessCensus, within limit: Duration = .seconds(20), unnamed: Int = 8
@@ -53,7 +54,9 @@ package struct ProcessCensus: Sendable {
             let counts = try ProcessCensus().counts
             let excess = counts.compactMap { kind, count -> (String, Int)? in
                 let more = count - before.counts[kind, default: 0]
-                return more > (pooled.contains(kind) ? unnamed : 0) ? (kind, more) : nil
+                // Dispatch names its threads after their queues, `com.apple.root.default-qos` and its like; Linux keeps the end.
+                let isPooled = pooled.contains(kind) || kind.hasPrefix("thread ") && kind.contains("-qos")
+                return more > (isPooled ? unnamed : 0) ? (kind, more) : nil
             }
             if excess.isEmpty || ContinuousClock.now > end { return Dictionary(uniqueKeysWithValues: excess) }
             try await Task.sleep(for: .milliseconds(20))

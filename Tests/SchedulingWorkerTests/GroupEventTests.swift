@@ -26,6 +26,12 @@ extension Office {
 
     func group(_ name: String = "G") -> Group { Group(office: self, uri: "https://api.calendly.com/events/\(name)") }
 
+    func invitees(_ count: Int, on start: String) async throws -> [ConsultationID] {
+        var ids: [ConsultationID] = []
+        for _ in 0..<count { ids.append(try await addConsultation(start)) }
+        return ids
+    }
+
     func released() async throws -> [ConsultationAssignmentEvent] {
         try await published(.consultationReleased, as: ConsultationAssignmentEvent.self)
     }
@@ -47,16 +53,10 @@ extension Office {
     private let tuesday = "2027-03-16T13:00:00Z"
     private let wednesday = "2027-03-17T13:00:00Z"
 
-    private func invitees(_ count: Int, of office: Office) async throws -> [ConsultationID] {
-        var ids: [ConsultationID] = []
-        for _ in 0..<count { ids.append(try await office.addConsultation(tuesday)) }
-        return ids
-    }
-
     @Test func inviteesOfOneEventShareOneEstimatorAndOneAllocation() async throws {
         try await Office.open { office in
             for name in ["Alex", "Blair", "Casey"] { try await office.add(.estimator, name) }
-            let ids = try await invitees(3, of: office)
+            let ids = try await office.invitees(3, on: tuesday)
             let group = office.group()
             for id in ids {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -83,7 +83,7 @@ extension Office {
     @Test func theTimeIsGivenBackWhenTheLastInviteeLeaves() async throws {
         try await Office.open { office in
             try await office.add(.estimator, "Alex")
-            let ids = try await invitees(3, of: office)
+            let ids = try await office.invitees(3, on: tuesday)
             let group = office.group()
             for id in ids.prefix(2) {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -105,7 +105,7 @@ extension Office {
     @Test func anEventMovesAsOneAndAnOlderWordDoesNotMoveItBack() async throws {
         try await Office.open { office in
             for name in ["Alex", "Blair"] { try await office.add(.estimator, name) }
-            let ids = try await invitees(3, of: office)
+            let ids = try await office.invitees(3, on: tuesday)
             let group = office.group()
             for id in ids.prefix(2) {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -137,7 +137,7 @@ extension Office {
         try await Office.open { office in
             let alex = try await office.add(.estimator, "Alex")
             let blair = try await office.add(.estimator, "Blair")
-            let ids = try await invitees(2, of: office)
+            let ids = try await office.invitees(2, on: tuesday)
             let group = office.group()
             for id in ids {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -165,7 +165,7 @@ extension Office {
         try await Office.open { office in
             let alex = try await office.add(.estimator, "Alex")
             try await office.add(.estimator, "Blair")
-            let ids = try await invitees(2, of: office)
+            let ids = try await office.invitees(2, on: tuesday)
             let group = office.group()
             for id in ids {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -186,7 +186,7 @@ extension Office {
     @Test func oneWhoMovesToAnotherEventLeavesTheOthersTheirEstimator() async throws {
         try await Office.open { office in
             for name in ["Alex", "Blair"] { try await office.add(.estimator, name) }
-            let ids = try await invitees(2, of: office)
+            let ids = try await office.invitees(2, on: tuesday)
             for id in ids {
                 try await office.handle(try office.group().event(.consultationBooked, id, sequence: 1, start: tuesday))
             }
@@ -222,7 +222,7 @@ extension Office {
         try await Office.open { office in
             let alex = try await office.add(.estimator, "Alex")
             try await office.occupy(alex, "2027-03-16T13:00:00Z", "2027-03-16T13:30:00Z")
-            let ids = try await invitees(3, of: office)
+            let ids = try await office.invitees(3, on: tuesday)
             let group = office.group()
             for id in ids.prefix(2) {
                 try await office.handle(try group.event(.consultationBooked, id, sequence: 1, start: tuesday))
@@ -242,7 +242,7 @@ extension Office {
         try await Office.open { office in
             for name in ["Alex", "Lee"] { try await office.add(.estimator, name, calendlyUser: "u/\(name)") }
             for (run, order) in permutations(of: [0, 1, 2, 3, 4]).enumerated() {
-                let ids = try await invitees(2, of: office)
+                let ids = try await office.invitees(2, on: tuesday)
                 let group = office.group("run-\(run)")
                 let hosts = [ConsultationEvent.Host(user: "u/Lee")]
                 let events = [
@@ -272,105 +272,6 @@ extension Office {
         }
     }
 
-    // MARK: - Several workers
-
-    @Test func manyInviteesAtOnceGetOneEstimator() async throws {
-        try await Office.open(poolSize: 12) { office in
-            for name in ["Alex", "Blair", "Casey"] { try await office.add(.estimator, name) }
-            let ids = try await invitees(24, of: office)
-            let group = office.group()
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
-                for id in ids {
-                    let event = try group.event(.consultationBooked, id, sequence: 1, start: tuesday)
-                    tasks.addTask { try await office.handle(event) }
-                }
-                try await tasks.waitForAll()
-            }
-            #expect(try await office.allocations().count == 1)
-            #expect(try await office.count("select count(distinct assignee) from consultations") == 1)
-            #expect(try await office.disagreements() == 0)
-            #expect(office.retries.count(.deadlockDetected) == 0)
-            // Each was told how many were there before it.
-            #expect(try await office.assigned().map(\.companions) == Array(0..<24))
-        }
-    }
-
-    /// The last invitee leaves while another one comes: whoever is first, the event has its estimator in the end.
-    @Test func aCancellationAndABookingAtOnceLeaveTheEventItsEstimator() async throws {
-        try await Office.open(poolSize: 8) { office in
-            for name in ["Alex", "Blair"] { try await office.add(.estimator, name) }
-            for run in 0..<30 {
-                let ids = try await invitees(2, of: office)
-                let group = office.group("run-\(run)")
-                try await office.handle(try group.event(.consultationBooked, ids[0], sequence: 1, start: tuesday))
-                let leaving = try group.event(.consultationCanceled, ids[0], sequence: 2, start: tuesday)
-                let coming = try group.event(.consultationBooked, ids[1], sequence: 1, start: tuesday)
-                async let left: Office.Handled = office.handle(leaving)
-                async let came: Office.Handled = office.handle(coming)
-                #expect(try await [left, came] == [.outcome(.done), .outcome(.done)])
-                #expect(try await office.allocations().map(\.subject) == [group.uri])
-                #expect(try await office.consultation(ids[0]).assignment == .released)
-                #expect(try await office.consultation(ids[1]).assignment == .assigned)
-                #expect(try await office.disagreements() == 0)
-                try await office.handle(try group.event(.consultationCanceled, ids[1], sequence: 2, start: tuesday))
-            }
-            #expect(office.retries.count(.deadlockDetected) == 0)
-        }
-    }
-
-    /// Two messages of one consultation at once: the one that waited looks again which appointment it has.
-    @Test func aBookingAndAMoveOfOneConsultationAtOnceHoldOneTime() async throws {
-        try await Office.open(poolSize: 8) { office in
-            try await office.add(.estimator, "Alex")
-            for run in 0..<30 {
-                let id = try await office.addConsultation(tuesday)
-                let (old, new) = (office.group("old-\(run)"), office.group("new-\(run)"))
-                let booked = try old.event(.consultationBooked, id, sequence: 1, start: tuesday)
-                let moved = try new.event(
-                    .consultationRescheduled, id, sequence: 2, start: wednesday, previous: tuesday, asOf: 60)
-                async let first: Office.Handled = office.handle(booked)
-                async let second: Office.Handled = office.handle(moved)
-                _ = try await [first, second]
-                #expect(try await office.allocations().map(\.subject) == [new.uri])
-                #expect(try await office.disagreements() == 0)
-                try await office.handle(try new.event(.consultationCanceled, id, sequence: 3, start: wednesday))
-            }
-        }
-    }
-
-    /// Invitees go back and forth between events that move themselves, all at once.
-    @Test(arguments: [UInt64(1), 2, 3]) func everythingAtOnceLeavesRowsThatAgree(seed: UInt64) async throws {
-        try await Office.open(poolSize: 12) { office in
-            for name in ["Alex", "Blair"] { try await office.add(.estimator, name) }
-            let ids = try await invitees(16, of: office)
-            let starts = (16...18).map { "2027-03-\($0)T13:00:00Z" }
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
-                for (number, id) in ids.enumerated() {
-                    tasks.addTask {
-                        for step in 0..<6 {
-                            let name = (number + step * Int(seed)) % 3
-                            let isLast = step == 5 && number.isMultiple(of: 4)
-                            // What an event's time is depends on what was said last of it.
-                            let start = starts[(name + step / 2) % 3]
-                            let type: MessageType =
-                                isLast
-                                ? .consultationCanceled : step == 0 ? .consultationBooked : .consultationRescheduled
-                            try await office.handle(
-                                try office.group("\(name)").event(
-                                    type, id, sequence: step + 1, start: start, asOf: Double(step / 2 * 60)))
-                        }
-                    }
-                }
-                try await tasks.waitForAll()
-            }
-            #expect(try await office.overlaps() == 0)
-            #expect(try await office.disagreements() == 0)
-            #expect(try await office.allocations().count <= 3)
-            #expect(office.retries.count(.deadlockDetected) == 0)
-            #expect(try await office.count("select count(*) from consultations where assignment = 'pending'") == 0)
-        }
-    }
-
     // MARK: - From the version before
 
     @Test func whatWasBookedBeforeAppointmentsIsKeptAndShared() async throws {
@@ -379,7 +280,7 @@ extension Office {
             let office = Office(pool: pool, now: try instant("2027-03-01T12:00:00Z"))
             let alex = try await office.add(.estimator, "Alex")
             try await office.add(.estimator, "Blair")
-            let ids = try await invitees(2, of: office)
+            let ids = try await office.invitees(2, on: tuesday)
             let uri = office.group().uri
             _ = try await pool.query(
                 """

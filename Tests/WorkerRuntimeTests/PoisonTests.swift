@@ -26,11 +26,10 @@ import Testing
                     return isOver || !process.isRunning
                 }
                 if isOver {
-                    process.terminate()
-                    process.waitUntilExit()
-                    #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+                    process.signal(SIGTERM)
+                    #expect(await process.waitForExit() == 0)
                 } else {
-                    #expect(process.terminationReason == .uncaughtSignal)
+                    #expect(await process.waitForExit() > 128)
                     deaths += 1
                     try #require(deaths < 10, "the killer kills for ever")
                 }
@@ -46,17 +45,14 @@ import Testing
         }
     }
 
-    private func start(_ rig: Rig) throws -> Process {
+    private func start(_ rig: Rig) throws -> RunningProcess {
         let here = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        let process = Process()
-        process.executableURL = here.appending(path: "PoisonedWorker")
-        process.arguments = [rig.broker.virtualHost, try #require(rig.pool.configuration.database)]
-        // A trap would otherwise be followed by seconds of symbolication.
-        process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        return process
+        let nowhere = URL(fileURLWithPath: "/dev/null")
+        return try RunningProcess(
+            executable: here.appending(path: "PoisonedWorker").path,
+            arguments: [rig.broker.virtualHost, try #require(rig.pool.configuration.database)],
+            // A trap would otherwise be followed by seconds of symbolication.
+            environment: ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 },
+            output: nowhere, errors: nowhere)
     }
 }
