@@ -148,7 +148,7 @@ let package = Package(
         // Tests
         .target(
             name: "TestSupport",
-            dependencies: ["AMQP", "Messaging", "Persistence", "Postgres", "Traces", "Transport", log],
+            dependencies: ["AMQP", "CLinux", "Messaging", "Persistence", "Postgres", "Traces", "Transport", log],
             swiftSettings: strict),
         .testTarget(name: "OwnerThreadTests", dependencies: ["OwnerThread"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: pure),

@@ -3,6 +3,7 @@
 /* Linux calls that Swift's Glibc module leaves out because they hide behind _GNU_SOURCE or their own header. */
 
 #include <netinet/in.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,4 +30,10 @@ static inline uint64_t clinux_bytes_acknowledged(int descriptor) {
 /* Names the calling thread; the kernel keeps 15 bytes. */
 static inline void clinux_set_thread_name(const char *name) {
     prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+/* Has a child that is spawned close every descriptor from `first` on. glibc 2.34 */
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+static inline int clinux_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
