@@ -45,7 +45,7 @@ struct PlainWorker {
 /// The effect: one row.
 private struct OneRow: MessageHandler {
     func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
-        _ = try await context.transaction.query(
+        try await context.transaction.enqueue(
             "insert into effects (message_id, type, body) values (\(envelope.id), \(envelope.type.rawValue), \(envelope.body))"
         )
         return .done

@@ -10,8 +10,8 @@ struct Exchange {
     enum Step: Equatable {
         /// Makes a prepared statement.
         case prepare(name: String, key: StatementCache.Key)
-        /// Runs a statement of the caller; `name` if it is prepared.
-        case execute(index: Int, name: String?)
+        /// Runs a statement of the caller; `name` if it is prepared. The caller sees its answer if it is reported.
+        case execute(index: Int, name: String?, isReported: Bool = true)
         /// Runs a statement of ours (BEGIN, SAVEPOINT, ...); the caller sees its answer if it is reported.
         case control(String, isReported: Bool)
         /// Drops a prepared statement nobody will use again. Its failure is nobody's, so it must be in a group of its own
@@ -49,6 +49,8 @@ struct Exchange {
     let keys: [StatementCache.Key]
     private(set) var rows: [Rows] = []
     private(set) var failure: PostgresError?
+    /// The step that failed first; none after it was run.
+    private(set) var failedStep: Int?
     private var cursor = 0
 
     init(steps: [Step], keys: [StatementCache.Key] = []) {
@@ -82,7 +84,7 @@ struct Exchange {
         case (.end, _):
             cursor += 1
             return .none
-        case (.rows(let rows), .execute), (.rows(let rows), .control(_, isReported: true)), (.rows(let rows), .script):
+        case (.rows(let rows), .execute(_, _, isReported: true)), (.rows(let rows), .control(_, isReported: true)), (.rows(let rows), .script):
             self.rows.append(rows)
             return .none
         case (.rows, .prepare(let name, let key)):
@@ -93,7 +95,7 @@ struct Exchange {
             // Cancelled, it is still there and is dropped another time; otherwise the server does not know it.
             return error.sqlState == .queryCanceled ? .none : .forget(name)
         case (.failed(let error), _):
-            failure = failure ?? error
+            if failure == nil { (failure, failedStep) = (error, cursor) }
             return .none
         case (.rows, _), (.skipped, _):
             return .none

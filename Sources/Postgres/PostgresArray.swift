@@ -77,9 +77,13 @@ enum ArrayText {
     static func append(_ element: String, to text: inout String) {
         // Quoting is always allowed, and spares the rules about when it is needed.
         text += "\""
-        for scalar in element.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { text += "\\" }
-            text.unicodeScalars.append(scalar)
+        if element.utf8.contains(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            for scalar in element.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { text += "\\" }
+                text.unicodeScalars.append(scalar)
+            }
+        } else {
+            text += element
         }
         text += "\""
     }

@@ -16,6 +16,10 @@ package struct PostgresConfiguration: Sendable {
     package var lockTimeout: Duration? = .seconds(10)
     /// The server ends a session whose transaction stays idle for this long; nil for no limit.
     package var idleInTransactionTimeout: Duration? = .seconds(60)
+    /// Has the server reach rows by an index wherever there is one. A prepared statement keeps the plan that was made for it;
+    /// one that was made while a table was small, to read all of it, would be kept while the table grows. Compilation of
+    /// plans, which costs more than any such statement, is off then.
+    package var prefersIndexes = false
     /// How much longer than the statement timeout our side waits for the server's word; tests wait less.
     var silenceAllowance: Duration = .seconds(10)
     /// Statements kept prepared on each connection; 0 prepares none.
@@ -102,6 +106,7 @@ package struct PostgresConfiguration: Sendable {
             "lock_timeout=\(Self.milliseconds(lockTimeout))",
             "idle_in_transaction_session_timeout=\(Self.milliseconds(idleInTransactionTimeout))",
         ].map { "-c \($0)" }
+        if prefersIndexes { settings.append("-c enable_seqscan=off -c jit=off") }
         if let more = parameters["options"] { settings.append(more) }
         settings += [
             "TimeZone=UTC", "DateStyle=ISO", "IntervalStyle=iso_8601", "bytea_output=hex", "extra_float_digits=1",

@@ -56,61 +56,79 @@ extension PostgresConnection {
         if PQtransactionStatus(raw) == PQTRANS_IDLE, !statements.abandoned.isEmpty {
             steps = statements.abandoned.prefix(8).map { .deallocate($0) } + [.sync]
         }
-        steps += deferred.map { .control($0, isReported: false) }
-        var keys: [StatementCache.Key] = []
+        var plan = StatementPlan(steps: steps)
+        for item in deferred {
+            switch item {
+            case .begin(let text): plan.add(text)
+            case .savepoint(let name):
+                plan.savepoints.append((plan.steps.count, name))
+                plan.add("savepoint \(name)")
+            case .release(let name): plan.add("release savepoint \(name)")
+            case .rollback(let name): plan.add("rollback to savepoint \(name)")
+            case .statement(let sql): add(sql, isReported: false, to: &plan)
+            }
+        }
         deferred = []
-        var sql: [SQL] = []
         switch job.request {
         case .statements(let all):
-            sql = all
-            (steps, keys) = plan(all, after: steps)
+            for sql in all { add(sql, isReported: true, to: &plan) }
         case .control(let texts):
-            steps += texts.map { .control($0, isReported: true) }
+            plan.steps += texts.map { .control($0, isReported: true) }
         case .script, .copyIn:
             break
         }
-        steps.append(.sync)
+        plan.steps.append(.sync)
+        steps = plan.steps
+        let sql = plan.statements
 
         let isSent = steps.allSatisfy { step in
             switch step {
             case .prepare(let name, let key): Wire.prepare(raw, name: name, key: key)
-            case .execute(let index, let name): Wire.execute(raw, sql[index], name: name)
+            case .execute(let index, let name, _): Wire.execute(raw, sql[index], name: name)
             case .control(let text, _): Wire.execute(raw, SQL(unescaped: text), name: nil)
             case .deallocate(let name): Wire.execute(raw, SQL(unescaped: "deallocate \(name)"), name: nil)
             case .sync: PQpipelineSync(raw) == 1
             case .script: false
             }
         }
-        running = Running(job: job, exchange: Exchange(steps: steps, keys: keys), isPreamble: isPreamble)
+        running = Running(
+            job: job, exchange: Exchange(steps: steps, keys: plan.keys), savepoints: plan.savepoints,
+            isPreamble: isPreamble)
         guard isSent else { return close(lostConnection()) }
         startWatchdog(statementCount: steps.count)
         flush()
     }
 
-    /// Turns statements into steps; what is not prepared yet is prepared on the way.
-    private func plan(
-        _ sql: [SQL], after first: [Exchange.Step]
-    ) -> (steps: [Exchange.Step], keys: [StatementCache.Key]) {
-        var steps = first
+    /// Steps, and the statements that they run.
+    private struct StatementPlan {
+        var steps: [Exchange.Step]
+        var statements: [SQL] = []
         var keys: [StatementCache.Key] = []
+        /// Of statements that are prepared on the way.
         var names: [StatementCache.Key: String] = [:]
-        for (index, sql) in sql.enumerated() {
-            guard statements.isEnabled else {
-                steps.append(.execute(index: index, name: nil))
-                continue
-            }
-            let key = StatementCache.Key(text: sql.text, types: sql.parameters.map(\.type))
-            keys.append(key)
-            if let name = names[key] ?? statements.name(for: key) {
-                steps.append(.execute(index: index, name: name))
-            } else {
-                let name = statements.makeName()
-                names[key] = name
-                steps.append(.prepare(name: name, key: key))
-                steps.append(.execute(index: index, name: name))
-            }
+        var savepoints: [(step: Int, name: String)] = []
+
+        mutating func add(_ control: String) {
+            steps.append(.control(control, isReported: false))
         }
-        return (steps, keys)
+    }
+
+    /// Turns a statement into steps; if it is not prepared yet, it is prepared on the way.
+    private func add(_ sql: SQL, isReported: Bool, to plan: inout StatementPlan) {
+        let index = plan.statements.count
+        plan.statements.append(sql)
+        guard statements.isEnabled else {
+            return plan.steps.append(.execute(index: index, name: nil, isReported: isReported))
+        }
+        let key = StatementCache.Key(sql)
+        plan.keys.append(key)
+        let known = plan.names[key] ?? statements.name(for: key)
+        let name = known ?? statements.makeName()
+        if known == nil {
+            plan.names[key] = name
+            plan.steps.append(.prepare(name: name, key: key))
+        }
+        plan.steps.append(.execute(index: index, name: name, isReported: isReported))
     }
 
     private func sendSimple(_ job: Job) {
@@ -250,6 +268,9 @@ extension PostgresConnection {
         lastUse = .now
         var job = finished.job
         let status = PQtransactionStatus(raw)
+        for (step, name) in finished.savepoints where step < finished.exchange.failedStep ?? .max {
+            savepoints.insert(name)
+        }
 
         var failure = finished.exchange.failure
         if let error = failure, error.isStaleStatement {

@@ -34,6 +34,16 @@ package actor PostgresConnection {
         case copyIn(SQL, chunks: [[UInt8]])
     }
 
+    /// A statement that waits for the next round trip.
+    enum Deferred: Sendable, Equatable {
+        case begin(String)
+        case savepoint(String)
+        case release(String)
+        case rollback(String)
+        /// One of the caller's, whose answer nobody needs.
+        case statement(SQL)
+    }
+
     struct Job {
         let id: UInt64
         let request: Request
@@ -50,6 +60,8 @@ package actor PostgresConnection {
     struct Running {
         var job: Job
         var exchange: Exchange
+        /// Savepoints that the exchange sets, with the step that does.
+        var savepoints: [(step: Int, name: String)] = []
         /// Whether this exchange only sends what was deferred, ahead of a script or COPY.
         var isPreamble = false
         var isPipelined = true
@@ -80,8 +92,10 @@ package actor PostgresConnection {
     var statements: StatementCache
     var lastUse = ContinuousClock.now
 
-    /// Statements of ours that go ahead of the next exchange, in its round trip: BEGIN, SAVEPOINT, RELEASE.
-    var deferred: [String] = []
+    /// What goes ahead of the next exchange, in its round trip.
+    var deferred: [Deferred] = []
+    /// Savepoints that the server has set; one whose exchange failed before it is not among them.
+    var savepoints: Set<String> = []
     var scope: UInt64?
     var lastEndedScope: UInt64 = 0
 
@@ -208,22 +222,24 @@ package actor PostgresConnection {
     private static func validate(_ request: Request) throws(PostgresError) {
         switch request {
         case .statements(let statements):
-            for sql in statements {
-                for (index, parameter) in sql.parameters.enumerated() {
-                    if case .invalid(let reason) = parameter.value {
-                        throw PostgresError(.invalidParameter, "parameter $\(index + 1): \(reason)")
-                    }
-                }
-                // The protocol counts parameters in 16 bits.
-                guard sql.parameters.count <= 65_535 else {
-                    throw PostgresError(.invalidParameter, "a statement takes at most 65535 parameters")
-                }
-                try validate(sql.text)
-            }
+            for sql in statements { try validate(sql) }
         case .script(let text): try validate(text)
-        case .copyIn(let sql, _): try validate(sql.text)
+        case .copyIn(let sql, _): try validate(sql)
         case .control: break
         }
+    }
+
+    static func validate(_ sql: SQL) throws(PostgresError) {
+        for (index, parameter) in sql.parameters.enumerated() {
+            if case .invalid(let reason) = parameter.value {
+                throw PostgresError(.invalidParameter, "parameter $\(index + 1): \(reason)")
+            }
+        }
+        // The protocol counts parameters in 16 bits.
+        guard sql.parameters.count <= 65_535 else {
+            throw PostgresError(.invalidParameter, "a statement takes at most 65535 parameters")
+        }
+        for fragment in sql.fragments { try validate(fragment) }
     }
 
     private static func validate(_ text: String) throws(PostgresError) {

@@ -31,11 +31,14 @@ package struct SQL: Sendable, Equatable, ExpressibleByStringInterpolation {
     }
 
     /// The statement as the server gets it, with `$1`, `$2` and so on in the place of values.
-    package var text: String {
+    package var text: String { Self.text(of: fragments) }
+
+    /// Puts pieces together, with a parameter between each two.
+    static func text(of fragments: [String]) -> String {
         var text = fragments[0]
-        for index in parameters.indices {
-            text += "$\(index + 1)"
-            text += fragments[index + 1]
+        for index in 1..<fragments.count {
+            text += "$\(index)"
+            text += fragments[index]
         }
         return text
     }

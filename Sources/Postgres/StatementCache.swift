@@ -4,8 +4,16 @@
 /// longest time is given up; the server forgets it with one of the next exchanges. No I/O in here.
 struct StatementCache {
     struct Key: Hashable {
-        let text: String
+        /// The pieces of the text, which need not be put together to find a statement that is prepared.
+        private let fragments: [String]
         let types: [PostgresType]
+
+        init(_ sql: SQL) {
+            fragments = sql.fragments
+            types = sql.parameters.map(\.type)
+        }
+
+        var text: String { SQL.text(of: fragments) }
     }
 
     private struct Entry {

@@ -24,6 +24,15 @@ package struct Transaction: Sendable {
         try await connection.perform(.statements(statements), in: scope)
     }
 
+    /// Runs a statement whose answer is not needed: it travels with the next statement, or with the commit, and costs no
+    /// round trip of its own.
+    ///
+    /// If it fails, that call throws its error. So leave to `query` what is expected to fail, and what is to be caught. A
+    /// savepoint waits for what was put off in it.
+    package func enqueue(_ sql: SQL) async throws {
+        try await connection.enqueue(sql, in: scope)
+    }
+
     /// Runs text with any number of statements; it must not end the transaction.
     ///
     /// - Parameter text: sent as it is. Never build it from input.

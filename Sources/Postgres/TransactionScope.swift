@@ -19,19 +19,19 @@ extension PostgresConnection {
                 throw PostgresError(.misuse, "a statement has opened a transaction on this connection")
             }
             self.scope = new.id
-            deferred.append(new.opening)
+            deferred.append(.begin(new.opening))
             return
         }
         guard scope == new.id else { throw PostgresError(.misuse, "another transaction is open on this connection") }
         guard let raw = handle?.raw else { return }
-        if PQtransactionStatus(raw) == PQTRANS_IDLE, deferred.first != new.opening {
+        if PQtransactionStatus(raw) == PQTRANS_IDLE, deferred.first != .begin(new.opening) {
             throw PostgresError(.misuse, "a statement has ended the transaction")
         }
     }
 
     /// Whether the transaction has sent anything.
     private func hasBegun(_ scope: TransactionScope) -> Bool {
-        self.scope == scope.id && deferred.first != scope.opening
+        self.scope == scope.id && deferred.first != .begin(scope.opening)
     }
 
     private func end(_ scope: TransactionScope) {
@@ -39,21 +39,30 @@ extension PostgresConnection {
         guard self.scope == scope.id else { return }
         self.scope = nil
         deferred = []
+        savepoints = []
         let isIdle = handle?.transactionStatus == PQTRANS_IDLE
         if closeReason == nil, isIdle, running == nil, queue.isEmpty, channels.isEmpty {
             condition.store(.clean, ordering: .releasing)
         }
     }
 
+    /// Takes a statement whose answer nobody needs; it goes ahead of the next exchange of the transaction.
+    func enqueue(_ sql: SQL, in scope: TransactionScope) throws(PostgresError) {
+        if let closeReason { throw closeReason }
+        try Self.validate(sql)
+        try enter(scope)
+        deferred.append(.statement(sql))
+    }
+
     /// Commits, and closes the scope.
     ///
-    /// Not cancellable: a commit that has been sent is waited for.
+    /// Not cancellable once it is sent, unless statements that were put off travel with it: those may wait for locks.
     func commit(_ scope: TransactionScope) async throws {
         // A body that ran nothing has nothing to commit.
-        guard hasBegun(scope) else { return end(scope) }
+        guard hasBegun(scope) || hasEnqueued() else { return end(scope) }
         let answer: Rows
         do {
-            answer = try await perform(.control(["commit"]), in: scope, isShielded: true).last ?? Rows()
+            answer = try await perform(.control(["commit"]), in: scope, isShielded: !hasEnqueued()).last ?? Rows()
         } catch var error as PostgresError {
             if closeReason != nil, !error.isUnsent { error.isCommitUnknown = true }
             if closeReason == nil { await rollback(scope) } else { end(scope) }
@@ -87,31 +96,44 @@ extension PostgresConnection {
     func openSavepoint(_ name: String, in scope: TransactionScope) throws(PostgresError) {
         if let closeReason { throw closeReason }
         try enter(scope)
-        deferred.append("savepoint \(name)")
+        deferred.append(.savepoint(name))
     }
 
-    /// Keeps what was done since the savepoint.
-    func releaseSavepoint(_ name: String, in scope: TransactionScope) throws(PostgresError) {
+    /// Keeps what was done since the savepoint; what was put off since then is done first, so that it can still be undone.
+    func releaseSavepoint(_ name: String, in scope: TransactionScope) async throws {
         if let closeReason { throw closeReason }
         try enter(scope)
+        if hasEnqueued(since: name) { _ = try await perform(.control([]), in: scope) }
         if dropUnsent(name) { return }
         guard let raw = handle?.raw, PQtransactionStatus(raw) != PQTRANS_INERROR else {
             throw PostgresError(
                 .transactionAborted, "a statement since the savepoint had failed, and its error was not passed on")
         }
-        deferred.append("release savepoint \(name)")
+        savepoints.remove(name)
+        deferred.append(.release(name))
     }
 
     /// Undoes what was done since the savepoint.
+    ///
+    /// A savepoint that the server never set, because something that was put off before it had failed, is left alone: what
+    /// failed is not its own, and whoever is outside has to undo it.
     func rollbackSavepoint(_ name: String, in scope: TransactionScope) {
         guard closeReason == nil, self.scope == scope.id, !dropUnsent(name) else { return }
-        deferred += ["rollback to savepoint \(name)", "release savepoint \(name)"]
+        deferred = []
+        guard savepoints.remove(name) != nil else { return }
+        deferred = [.rollback(name), .release(name)]
     }
 
     /// Forgets a savepoint that never reached the server, with everything deferred after it.
     private func dropUnsent(_ name: String) -> Bool {
-        guard let index = deferred.firstIndex(of: "savepoint \(name)") else { return false }
+        guard let index = deferred.lastIndex(of: .savepoint(name)) else { return false }
         deferred.removeSubrange(index...)
         return true
+    }
+
+    /// Whether statements of the caller wait, of those since a savepoint or of all.
+    private func hasEnqueued(since name: String? = nil) -> Bool {
+        let start = name.flatMap { deferred.lastIndex(of: .savepoint($0)) } ?? deferred.startIndex
+        return deferred[start...].contains { if case .statement = $0 { true } else { false } }
     }
 }

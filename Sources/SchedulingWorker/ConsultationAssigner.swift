@@ -13,23 +13,138 @@ import WorkerRuntime
 ///
 /// What is booked is an appointment, which all consultations of one event at Calendly share: one estimator, one allocation.
 /// The first one books it, whoever comes with a newer time moves it for all, and the last one to leave gives it back.
+///
+/// Several consultations are dealt with together, in as many round trips as one. None of them may have to do with another.
 struct ConsultationAssigner: Sendable {
-    let work: Work
+    /// What a message asks for.
+    struct Request: Sendable {
+        let work: Work
+        let event: ConsultationEvent
+        /// The appointment that the consultation is to have; nil if it is off.
+        let target: String?
+
+        init(_ event: ConsultationEvent, _ work: Work) {
+            self.work = work
+            self.event = event
+            target = work.envelope.type == .consultationCanceled ? nil : event.target
+        }
+    }
+
+    /// A consultation that somebody has to be found for.
+    private struct Search {
+        let request: Request
+        let locked: LockedAppointments
+        let appointment: Appointment
+        let companions: [AppointmentMember]
+        let type: ConsultationType
+        let calendar: BusinessCalendar
+        let hosts: [Resource]
+        let wanted: Interval
+        let footprint: Footprint
+        let preferences: [ResourceID: Int]
+
+        var subject: Subject { .appointment(appointment.id) }
+        var occupied: Interval { footprint.occupied(from: wanted.start) }
+    }
+
+    let transaction: Transaction
     let companyClock: SiteClock
 
-    /// `consultation.booked` and `.rescheduled`.
-    func assign(_ event: ConsultationEvent) async throws -> Outcome {
-        let target = event.calendarEvent?.uri ?? event.consultation.rawValue
-        guard
-            let locked = try await Appointments.lock(event.consultation, joining: target, in: work.transaction),
-            var appointment = locked.appointments[target]
-        else { return unknown }
-        let current = locked.own.assignment
-        guard event.sequence > current.sequence else { return stale(event, current) }
-        if current.isMerged { return try await free(event, locked) }
-        guard let type = try await BookingRules.consultationType(event.kind, in: work.transaction) else {
-            return .deadLetter(
-                code: "no_rules", detail: "there is no row in consultation_types for \(event.kind.rawValue)")
+    /// Carries requests out, all or none.
+    ///
+    /// - Returns: nil if two of them share an appointment, so that each has to be carried out by itself; nothing has been
+    ///   done then.
+    func run(_ requests: [Request]) async throws -> [Outcome]? {
+        let locked = try await Appointments.lock(
+            requests.map { Appointments.Wish($0.event.consultation, joining: $0.target) }, in: transaction)
+        guard Self.areIndependent(locked) else { return nil }
+        var outcomes: [Outcome?] = requests.map { _ in nil }
+        var open: [Int] = []
+        for (place, request) in requests.enumerated() {
+            guard let own = locked[place]?.own else {
+                outcomes[place] = unknown
+                continue
+            }
+            if request.event.sequence <= own.assignment.sequence {
+                outcomes[place] = stale(request.event, own.assignment)
+            } else {
+                open.append(place)
+            }
+        }
+        // Cancellations need to know nothing more.
+        let weeks = Set(open.flatMap { possibleWeeks(of: requests[$0], locked[$0]) })
+        let desk = weeks.isEmpty ? nil : try await ConsultationDesk.load(weeks: weeks, in: transaction)
+        var searches: [(place: Int, search: Search)] = []
+        for place in open {
+            let request = requests[place]
+            guard let locked = locked[place] else { continue }
+            if let desk, let target = request.target, !locked.own.assignment.isMerged {
+                let beginning = try await request.work.context.traced {
+                    try await begin(request, joining: target, locked, desk)
+                }
+                switch beginning {
+                case .ended(let outcome): outcomes[place] = outcome
+                case .searches(let search): searches.append((place, search))
+                }
+            } else {
+                outcomes[place] = try await request.work.context.traced { try await free(request, locked) }
+            }
+        }
+        if let desk, !searches.isEmpty {
+            let booking = RotaBooking(transaction: transaction, people: desk.estimators, loads: desk.loads)
+            let found = try await booking.book(
+                searches.map {
+                    RotaBooking.Visit(
+                        subject: $0.search.subject, mayHold: $0.search.appointment.assignee != nil,
+                        occupied: $0.search.occupied, preferences: $0.search.preferences)
+                })
+            for ((place, search), assignee) in zip(searches, found) {
+                outcomes[place] = try await search.request.work.context.traced {
+                    try await end(search, with: assignee)
+                }
+            }
+        }
+        return outcomes.map { outcome in
+            guard let outcome else { preconditionFailure("every request ends") }
+            return outcome
+        }
+    }
+
+    /// The weeks in which a visit may turn out to begin: as the event says or as the appointment is known, and with buffers.
+    private func possibleWeeks(of request: Request, _ locked: LockedAppointments?) -> [ResourceLoads.Week] {
+        guard let target = request.target else { return [] }
+        let start = request.event.visit.startsAt
+        return [start, locked?.appointments[target]?.work?.start ?? start].flatMap {
+            [ResourceLoads.Week(of: $0), ResourceLoads.Week(of: $0 - 86400)]
+        }
+    }
+
+    /// Whether no two requests may change the same rows.
+    private static func areIndependent(_ locked: [LockedAppointments?]) -> Bool {
+        var appointments: Set<String> = []
+        var consultations: Set<ConsultationID> = []
+        for locked in locked.compactMap(\.self) {
+            for id in locked.appointments.keys where !appointments.insert(id).inserted { return false }
+            for member in locked.members where !consultations.insert(member.consultation).inserted { return false }
+        }
+        return true
+    }
+
+    private enum Beginning {
+        case ended(Outcome)
+        case searches(Search)
+    }
+
+    /// `consultation.booked` and `.rescheduled`: settles what needs no search.
+    private func begin(
+        _ request: Request, joining target: String, _ locked: LockedAppointments, _ desk: ConsultationDesk
+    ) async throws -> Beginning {
+        let event = request.event
+        guard var appointment = locked.appointments[target] else { return .ended(unknown) }
+        guard let type = desk.types[event.kind] else {
+            return .ended(
+                .deadLetter(
+                    code: "no_rules", detail: "there is no row in consultation_types for \(event.kind.rawValue)"))
         }
         // First, so that neither the old time nor that of its own other half, whose cancellation is still on its way,
         // stands in the way of the new one.
@@ -37,108 +152,110 @@ struct ConsultationAssigner: Sendable {
         try await releaseOldStyle(locked.own)
 
         let companions = locked.companions(at: target)
-        let clock = SiteClock(identifier: event.visit.timeZone) ?? companyClock
-        let calendar = try await BookingRules.calendar(for: clock, in: work.transaction)
-        let hosts = try await estimators(hosting: event)
+        let hosts = desk.estimators(hosting: event)
         let hasMoved = appointment.follow(event)
         guard let wanted = appointment.work else { preconditionFailure("what follows an event has a time") }
         // The customer holds a confirmed booking, so its own length counts, and its time even if that is after hours.
         var footprint = type.footprint
         footprint.workMinutes = max(1, Int(wanted.duration / 60))
-
-        func notes(_ assignee: ResourceID) -> [String] {
-            var notes: [String] = []
-            if let host = hosts.first, !hosts.contains(where: { $0.id == assignee }) {
-                notes.append("\(host.assignee.name), the host at Calendly, is taken at that time.")
-            }
-            if !type.isAnyHour, let objection = calendar.objection(to: wanted) { notes.append(objection.description) }
-            return notes
-        }
-        if !companions.isEmpty, !hasMoved, let holder = appointment.assignee,
-            let assignee = companions.lazy.compactMap(\.assignment.assignee).first(where: { $0.id == holder })
-        {
-            try await Appointments.update(appointment, in: work.transaction)
-            return try await settle(
-                event, in: appointment, locked,
-                ConsultationAssignment(
-                    state: .assigned, assignee: assignee, sequence: event.sequence, reasons: notes(holder)))
-        }
-
         // Hosts go first, then whoever has the appointment, then whoever had this consultation.
-        var preferences = current.assignee.map { [$0.id: hosts.count + 1] } ?? [:]
+        var preferences = locked.own.assignment.assignee.map { [$0.id: hosts.count + 1] } ?? [:]
         if let holder = appointment.assignee { preferences[holder] = hosts.count }
         for (rank, host) in hosts.enumerated() { preferences[host.id] = rank }
-        let booking = Booking(
-            transaction: work.transaction,
-            requirements: Requirements(subject: .appointment(target), leadKind: .estimator),
-            footprint: footprint, preferences: preferences, clock: clock)
-        var new = ConsultationAssignment(state: .unassigned, sequence: event.sequence)
-        switch try await booking.book(at: wanted.start) {
-        case .booked(let slot):
-            let assignee = slot.selection.members[0].assignee
+        let search = Search(
+            request: request, locked: locked, appointment: appointment, companions: companions, type: type,
+            calendar: desk.calendar(for: SiteClock(identifier: event.visit.timeZone) ?? companyClock), hosts: hosts,
+            wanted: wanted, footprint: footprint, preferences: preferences)
+        guard !companions.isEmpty, !hasMoved, let holder = appointment.assignee,
+            let assignee = companions.lazy.compactMap(\.assignment.assignee).first(where: { $0.id == holder })
+        else { return .searches(search) }
+        try await Appointments.update(appointment, in: transaction)
+        return .ended(
+            try await settle(
+                request, in: appointment, locked,
+                ConsultationAssignment(
+                    state: .assigned, assignee: assignee, sequence: event.sequence, reasons: notes(search, holder))))
+    }
+
+    /// Settles what a search has ended with; nil is nobody.
+    private func end(_ search: Search, with estimator: Resource?) async throws -> Outcome {
+        var new = ConsultationAssignment(state: .unassigned, sequence: search.request.event.sequence)
+        if let estimator {
             new.state = .assigned
-            new.assignee = assignee
-            new.reasons = notes(assignee.id)
-        case .taken(let roster):
-            // The old time is no longer wanted, so it is given up even though there is no new one.
-            try await Allocations.release(booking.requirements.subject, in: work.transaction)
-            let occupied = footprint.occupied(from: wanted.start)
-            new.reasons = roster.groups.conflicts(in: occupied, clock: clock).map { $0.reason + "." }
-            if roster.leads.members.isEmpty {
-                new.reasons.append("There is no active estimator. Import one with `neff resources import`.")
-            }
-            let finder = SlotFinder(calendar: calendar, isAnyHour: type.isAnyHour, footprint: footprint)
-            let window = window(around: wanted.start, type: type)
-            let search = AlternativeSearch(
-                finder: finder, leads: try await booking.roster(window: window, around: wanted.start).leads,
-                window: window)
-            new.alternatives = search.alternatives(to: wanted.start)
+            new.assignee = estimator.assignee
+            new.reasons = notes(search, estimator.id)
+        } else {
+            (new.reasons, new.alternatives) = try await whyNobody(search)
         }
+        var appointment = search.appointment
         appointment.assignee = new.assignee?.id
-        try await Appointments.update(appointment, in: work.transaction)
-        for companion in companions where companion.assignment.assignee?.id != new.assignee?.id {
-            try await settle(companion, like: new, in: appointment, locked)
+        try await Appointments.update(appointment, in: transaction)
+        for companion in search.companions where companion.assignment.assignee?.id != new.assignee?.id {
+            try await settle(companion, like: new, in: appointment, search.locked, search.request.work)
         }
-        return try await settle(event, in: appointment, locked, new)
+        return try await settle(search.request, in: appointment, search.locked, new)
     }
 
-    /// `consultation.canceled`.
-    func release(_ event: ConsultationEvent) async throws -> Outcome {
-        guard let locked = try await Appointments.lock(event.consultation, joining: nil, in: work.transaction) else {
-            return unknown
+    /// What speaks against a visit that somebody goes to all the same.
+    private func notes(_ search: Search, _ assignee: ResourceID) -> [String] {
+        var notes: [String] = []
+        if let host = search.hosts.first, !search.hosts.contains(where: { $0.id == assignee }) {
+            notes.append("\(host.assignee.name), the host at Calendly, is taken at that time.")
         }
-        guard event.sequence > locked.own.assignment.sequence else { return stale(event, locked.own.assignment) }
-        return try await free(event, locked)
+        if !search.type.isAnyHour, let objection = search.calendar.objection(to: search.wanted) {
+            notes.append(objection.description)
+        }
+        return notes
     }
 
-    private func free(_ event: ConsultationEvent, _ locked: LockedAppointments) async throws -> Outcome {
+    /// Who is in the way of a visit, and when it would be possible.
+    private func whyNobody(_ search: Search) async throws -> (reasons: [String], alternatives: [Alternative]) {
+        let (occupied, clock) = (search.occupied, search.calendar.clock)
+        let window = window(around: search.wanted.start, type: search.type, now: search.request.work.now)
+        let roster = try await Roster.load(
+            Requirements(subject: search.subject, leadKind: .estimator),
+            window: Interval(start: min(window.start, occupied.start), end: max(window.end, occupied.end)),
+            week: clock.week(of: search.wanted.start), preferences: search.preferences, in: transaction)
+        var reasons = roster.groups.conflicts(in: occupied, clock: clock).map { $0.reason + "." }
+        if roster.leads.members.isEmpty {
+            reasons.append("There is no active estimator. Import one with `neff resources import`.")
+        }
+        let finder = SlotFinder(
+            calendar: search.calendar, isAnyHour: search.type.isAnyHour, footprint: search.footprint)
+        let alternatives = AlternativeSearch(finder: finder, leads: roster.leads, window: window)
+        return (reasons, alternatives.alternatives(to: search.wanted.start))
+    }
+
+    /// Gives back what a consultation has: it is off, or booked as part of another one.
+    private func free(_ request: Request, _ locked: LockedAppointments) async throws -> Outcome {
         if let held = locked.own.appointment { try await leave(held, locked) }
         try await releaseOldStyle(locked.own)
         return try await settle(
-            event, in: nil, locked, ConsultationAssignment(state: .released, sequence: event.sequence))
+            request, in: nil, locked,
+            ConsultationAssignment(state: .released, sequence: request.event.sequence))
     }
 
     /// Gives an appointment's time back if nobody else needs it.
     private func leave(_ id: String, _ locked: LockedAppointments) async throws {
         guard var appointment = locked.appointments[id], locked.companions(at: id).isEmpty else { return }
-        try await Allocations.release(.appointment(id), in: work.transaction)
+        try await Allocations.release(.appointment(id), in: transaction)
         appointment.assignee = nil
-        try await Appointments.update(appointment, in: work.transaction)
+        try await Appointments.update(appointment, in: transaction)
     }
 
     /// Gives back what a program of the version before has booked, which knew no appointments.
     private func releaseOldStyle(_ member: AppointmentMember) async throws {
         guard member.appointment == nil, member.assignment.assignee != nil else { return }
-        try await Allocations.release(.consultation(member.consultation), in: work.transaction)
+        try await Allocations.release(.consultation(member.consultation), in: transaction)
     }
 
     // MARK: - Telling
 
     /// Settles the consultation that the event is about.
     private func settle(
-        _ event: ConsultationEvent, in appointment: Appointment?, _ locked: LockedAppointments,
-        _ new: ConsultationAssignment
+        _ request: Request, in appointment: Appointment?, _ locked: LockedAppointments, _ new: ConsultationAssignment
     ) async throws -> Outcome {
+        let event = request.event
         // Of an event that has been moved meanwhile, the estimator is told the time that holds; the customer's own news of
         // it is on its way.
         var visit = event.visit
@@ -148,14 +265,14 @@ struct ConsultationAssigner: Sendable {
             visit: visit, address: event.address, answers: event.answers)
         try await settle(
             notice, farewellVisit: event.previousVisit ?? event.visit, from: locked.own, to: new, in: appointment,
-            locked)
+            locked, request.work)
         return .done
     }
 
     /// Settles a consultation whose appointment has changed hands because of another one.
     private func settle(
         _ companion: AppointmentMember, like model: ConsultationAssignment, in appointment: Appointment,
-        _ locked: LockedAppointments
+        _ locked: LockedAppointments, _ work: Work
     ) async throws {
         guard let time = appointment.work else { return }
         var new = model
@@ -164,7 +281,7 @@ struct ConsultationAssigner: Sendable {
         let notice = ConsultationAssignmentEvent(
             consultation: companion.consultation, sequence: new.sequence, kind: companion.kind,
             customer: companion.customer, visit: visit, address: companion.address, answers: companion.answers)
-        try await settle(notice, farewellVisit: visit, from: companion, to: new, in: appointment, locked)
+        try await settle(notice, farewellVisit: visit, from: companion, to: new, in: appointment, locked, work)
     }
 
     /// Writes the assignment and tells those whom it concerns: who goes, who no longer goes, or that nobody can.
@@ -172,7 +289,7 @@ struct ConsultationAssigner: Sendable {
     /// - Parameter farewellVisit: what stands in the calendar of whoever had it.
     private func settle(
         _ notice: ConsultationAssignmentEvent, farewellVisit: Visit, from member: AppointmentMember,
-        to new: ConsultationAssignment, in appointment: Appointment?, _ locked: LockedAppointments
+        to new: ConsultationAssignment, in appointment: Appointment?, _ locked: LockedAppointments, _ work: Work
     ) async throws {
         let old = member.assignment
         var new = new
@@ -180,7 +297,7 @@ struct ConsultationAssigner: Sendable {
         var notice = notice
         notice.revision = new.revision
         try await ConsultationAssignments.update(
-            member.consultation, to: new, appointment: appointment?.id, at: work.now, in: work.transaction)
+            member.consultation, to: new, appointment: appointment?.id, at: work.now, in: transaction)
         if old.state != new.state || old.assignee?.id != new.assignee?.id {
             try await ChangeLog.append(
                 ChangeLogEntry(
@@ -189,7 +306,7 @@ struct ConsultationAssigner: Sendable {
                     after: try ChangeLogEntry.json(AssignmentRecord(new)), actor: "scheduling", source: .scheduler,
                     reason: new.reasons.isEmpty ? nil : new.reasons.joined(separator: " "),
                     requestID: work.envelope.id, correlationID: work.envelope.correlationID),
-                in: work.transaction)
+                in: transaction)
         }
         func publish(_ type: MessageType, _ body: ConsultationAssignmentEvent) async throws {
             try await work.publish(type, about: member.consultation.rawValue, body: body)
@@ -221,27 +338,11 @@ struct ConsultationAssigner: Sendable {
         }
     }
 
-    /// Our estimators among the hosts at Calendly, in the order of the hosts.
-    private func estimators(hosting event: ConsultationEvent) async throws -> [Resource] {
-        guard !event.hosts.isEmpty else { return [] }
-        let estimators = try await Resources.active(.estimator, equipmentTypes: [], in: work.transaction)
-        var found: [Resource] = []
-        for host in event.hosts {
-            let match =
-                estimators.first { $0.calendlyUser == host.user }
-                ?? host.email.flatMap { email in
-                    estimators.first { $0.assignee.email?.lowercased() == email.lowercased() }
-                }
-            if let match, !found.contains(match) { found.append(match) }
-        }
-        return found
-    }
-
     /// When alternatives may start: near the wanted time, not before the notice, not after the horizon.
-    private func window(around start: Date, type: ConsultationType) -> Interval {
+    private func window(around start: Date, type: ConsultationType, now: Date) -> Interval {
         let day: TimeInterval = 86400
-        let earliest = work.now + Double(type.noticeMinutes) * 60
-        let latest = work.now + Double(type.horizonDays) * day
+        let earliest = now + Double(type.noticeMinutes) * 60
+        let latest = now + Double(type.horizonDays) * day
         let from = max(earliest, start - 7 * day)
         return Interval(start: from, end: max(from, min(latest, max(start, from) + 14 * day)))
     }
@@ -253,6 +354,27 @@ struct ConsultationAssigner: Sendable {
 
     private func stale(_ event: ConsultationEvent, _ current: ConsultationAssignment) -> Outcome {
         .ignored(reason: "sequence \(event.sequence) is not newer than \(current.sequence)")
+    }
+}
+
+extension ConsultationEvent {
+    /// The appointment that the consultation is to have.
+    var target: String { calendarEvent?.uri ?? consultation.rawValue }
+}
+
+extension ConsultationDesk {
+    /// Our estimators among the hosts at Calendly, in the order of the hosts.
+    fileprivate func estimators(hosting event: ConsultationEvent) -> [Resource] {
+        var found: [Resource] = []
+        for host in event.hosts {
+            let match =
+                estimators.first { $0.calendlyUser == host.user }
+                ?? host.email.flatMap { email in
+                    estimators.first { $0.assignee.email?.lowercased() == email.lowercased() }
+                }
+            if let match, !found.contains(match) { found.append(match) }
+        }
+        return found
     }
 }
 

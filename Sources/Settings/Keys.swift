@@ -79,9 +79,9 @@ package enum Keys {
     package static let concurrency = SettingKey<Int>.integer(
         "NEFF_WORKER_CONCURRENCY", "Messages that a worker handles at once.", in: 1...256, default: 8)
     package static let prefetch = SettingKey<Int>.integer(
-        "NEFF_WORKER_PREFETCH", "Unsettled messages that the broker may hand to a worker.", in: 1...2_000, default: 64)
+        "NEFF_WORKER_PREFETCH", "Unsettled messages that the broker may hand to a worker.", in: 1...2_000, default: 256)
     package static let batch = SettingKey<Int>.integer(
-        "NEFF_WORKER_BATCH", "Waiting messages that may share one transaction.", in: 1...256, default: 16)
+        "NEFF_WORKER_BATCH", "Waiting messages that may share one transaction.", in: 1...256, default: 64)
     package static let handlerTimeout = SettingKey<Duration>.milliseconds(
         "NEFF_HANDLER_TIMEOUT_MS", "How long one message may be worked on.", in: 100...1_200_000, default: 30_000)
     package static let drainTimeout = SettingKey<Duration>.milliseconds(

@@ -54,9 +54,7 @@ package struct SyncHandler: MessageHandler {
         let transaction = context.transaction
         let locked = try await ConsultationRepository.lockChains(
             mentioning: observation.mentionedURIs, in: transaction)
-        let rules = VisitRules(
-            eventTypes: try await ConsultationRepository.eventTypes(in: transaction),
-            siteTimeZone: configuration.siteTimeZone)
+        let rules = VisitRules(eventTypes: locked.eventTypes, siteTimeZone: configuration.siteTimeZone)
         let update = ChainUpdate.apply(
             observation, invitees: locked.invitees, consultations: locked.consultations, rules: rules)
         guard try await ConsultationRepository.save(update, over: locked, at: context.now, in: transaction) else {

@@ -49,6 +49,7 @@ import Testing
         "jobs": ["s", "", "siu", "", "", "s"],
         "allocations": ["s", "", "siu", "", "", "s"],
         "appointments": ["s", "", "siu", "", "", "s"],
+        "resource_loads": ["", "", "s", "", "", "s"],
         "change_log": ["s", "si", "si", "", "", "s"],
         "notifications": ["s", "", "", "siu", "", "s"],
     ]

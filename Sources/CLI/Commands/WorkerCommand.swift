@@ -163,8 +163,7 @@ struct WorkerCommand: AsyncParsableCommand {
             role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())",
             version: Version.text,
             concurrency: try concurrency ?? kit.settings.value(Keys.concurrency),
-            // Bookings in one transaction would hold each other's crews locked.
-            batchSize: role == .scheduling ? 1 : try kit.settings.value(Keys.batch),
+            batchSize: try kit.settings.value(Keys.batch),
             handlerTimeout: try kit.settings.value(Keys.handlerTimeout),
             drainDeadline: try kit.settings.value(Keys.drainTimeout), retryPolicy: policy)
         // Queues for emergencies have the short tiers only.

@@ -30,10 +30,12 @@ struct ProcessKit {
         logger = Logger(label: "neff.\(role)")
         id = "\(role)@\(ProcessInfo.processInfo.hostName):\(getpid())"
         exporter = try Self.exporter(settings, role: role, id: id, logger: logger)
+        var database = try PostgresConfiguration(
+            url: settings.value(Keys.databaseURL), applicationName: "neff-\(role)")
+        // Connections live for weeks and their tables grow.
+        database.prefersIndexes = true
         pool = PostgresPool(
-            configuration: try PostgresConfiguration(
-                url: settings.value(Keys.databaseURL), applicationName: "neff-\(role)"),
-            size: try settings.value(Keys.databasePoolSize), logger: logger)
+            configuration: database, size: try settings.value(Keys.databasePoolSize), logger: logger)
     }
 
     private static func exporter(

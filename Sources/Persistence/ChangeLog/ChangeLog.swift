@@ -68,11 +68,11 @@ package struct ChangeLogEntry: Sendable {
 
 /// The record of every change to consultations and jobs. The database refuses to change or delete what is in it.
 package enum ChangeLog {
-    /// Adds an entry to the transaction of the change that it tells of.
+    /// Adds an entry to the transaction of the change that it tells of, with its next statement or its commit.
     ///
     /// - Throws: `PostgresError`.
     package static func append(_ entry: ChangeLogEntry, in transaction: Transaction) async throws {
-        _ = try await transaction.query(insertion(of: entry))
+        try await transaction.enqueue(insertion(of: entry))
     }
 
     /// The statement by itself, to be sent in a pipeline with the change.

@@ -11,6 +11,8 @@ package struct LockedChains: Sendable {
     package var owners: [String: ConsultationID]
     /// Without those that were merged into another.
     package var consultations: [ConsultationRecord]
+    /// Which event types at Calendly are which kind.
+    package var eventTypes: [ConsultationKind: Set<String>]
 }
 
 /// What Calendly has said, and the consultations that follow from it: tables `calendly_invitees` and `consultations`, the
@@ -34,7 +36,7 @@ package enum ConsultationRepository {
         let uris = uris.sorted()
         // The statements run one after the other, and each sees what was committed before it began: the second one sees
         // whatever the former holders of the locks have written.
-        var found = try await transaction.pipeline([
+        let results = try await transaction.pipeline([
             """
             select pg_advisory_xact_lock(key)
             from (
@@ -43,15 +45,20 @@ package enum ConsultationRepository {
             ) as keys
             """,
             owners(of: uris),
-        ])[1]
+            "select kind, event_types from consultation_types",
+        ])
+        let eventTypes = try Self.eventTypes(results[2])
+        var found = results[1]
         for _ in 0..<maxTries {
             let owners = try found.map {
                 try ($0.decode("uri", as: String.self), $0.decodeRaw("consultation_id", as: ConsultationID.self))
             }
-            guard !owners.isEmpty else { return LockedChains(invitees: [], owners: [:], consultations: []) }
+            guard !owners.isEmpty else {
+                return LockedChains(invitees: [], owners: [:], consultations: [], eventTypes: eventTypes)
+            }
             do {
                 return try await transaction.savepoint { inner in
-                    let locked = try await lockAndRead(Set(owners.map(\.1)), in: inner)
+                    let locked = try await lockAndRead(Set(owners.map(\.1)), eventTypes, in: inner)
                     guard owners.allSatisfy({ locked.owners[$0.0] == $0.1 }) else { throw OwnerChanged() }
                     return locked
                 }
@@ -62,7 +69,7 @@ package enum ConsultationRepository {
         throw PostgresError.contention
     }
 
-    /// Stores what a delivery has changed.
+    /// Stores what a delivery has changed, with the next statement or the commit.
     ///
     /// - Parameters:
     ///   - update: made from `locked`.
@@ -84,9 +91,8 @@ package enum ConsultationRepository {
         where known[invitee.uri] != invitee || locked.owners[invitee.uri] != update.consultation.id {
             statements.append(upserting(invitee, owner: update.consultation.id, at: now))
         }
-        guard !statements.isEmpty else { return false }
-        _ = try await transaction.pipeline(statements)
-        return true
+        for statement in statements { try await transaction.enqueue(statement) }
+        return !statements.isEmpty
     }
 
     /// The consultation that an id stands for now, following mergers, locked.
@@ -122,18 +128,14 @@ package enum ConsultationRepository {
             """)
     }
 
-    /// Which event types at Calendly are which kind.
-    ///
-    /// - Throws: `PostgresError`.
-    package static func eventTypes(in transaction: Transaction) async throws -> [ConsultationKind: Set<String>] {
-        let rows = try await transaction.query("select kind, event_types from consultation_types")
-        return try Dictionary(
+    // MARK: - Reading
+
+    private static func eventTypes(_ rows: Rows) throws -> [ConsultationKind: Set<String>] {
+        try Dictionary(
             uniqueKeysWithValues: rows.map { row in
                 (try row.decodeRaw("kind"), Set(try row.decode("event_types", as: [String].self)))
             })
     }
-
-    // MARK: - Reading
 
     /// Tells our advisory locks from those of others in the same database.
     private static let lockSpace: Int64 = 0x6361_6c65_6e64_6c79
@@ -143,7 +145,7 @@ package enum ConsultationRepository {
     }
 
     private static func lockAndRead(
-        _ ids: Set<ConsultationID>, in transaction: Transaction
+        _ ids: Set<ConsultationID>, _ eventTypes: [ConsultationKind: Set<String>], in transaction: Transaction
     ) async throws -> LockedChains {
         let ids = ids.map(\.rawValue).sorted()
         let results = try await transaction.pipeline([
@@ -159,7 +161,8 @@ package enum ConsultationRepository {
         return LockedChains(
             invitees: invitees.map(\.0),
             owners: Dictionary(uniqueKeysWithValues: invitees.map { ($0.0.uri, $0.1) }),
-            consultations: try results[0].map(ConsultationRecord.init(row:)).filter { $0.mergedInto == nil })
+            consultations: try results[0].map(ConsultationRecord.init(row:)).filter { $0.mergedInto == nil },
+            eventTypes: eventTypes)
     }
 
     private struct OwnerChanged: Error {}

@@ -114,7 +114,7 @@ package enum Operations {
         _ id: OperationID, with result: OperationResult, at now: Date, in transaction: Transaction
     ) async throws {
         let status: Operation.Status = result.httpStatus < 400 ? .succeeded : .failed
-        _ = try await transaction.query(
+        try await transaction.enqueue(
             """
             with finished as (
                 update operations set status = \(status.rawValue), http_status = \(result.httpStatus),

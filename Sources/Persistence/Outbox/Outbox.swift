@@ -4,14 +4,15 @@ package import Postgres
 
 /// Messages that wait, beside the effect that they tell of, for the broker to take them.
 package enum Outbox {
-    /// Adds a message to the caller's transaction; the same message id a second time adds nothing.
+    /// Adds a message to the caller's transaction, with its next statement or its commit; the same message id a second time
+    /// adds nothing.
     ///
     /// - Parameter availableAt: nil is at once.
     /// - Throws: `PostgresError`.
     package static func insert(
         _ message: OutgoingMessage, availableAt: Date? = nil, in transaction: Transaction
     ) async throws {
-        _ = try await transaction.query(insertion(message, availableAt: availableAt))
+        try await transaction.enqueue(insertion(message, availableAt: availableAt))
     }
 
     /// The statement of `insert`, for pipelines.

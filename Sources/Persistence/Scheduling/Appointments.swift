@@ -55,85 +55,97 @@ package struct LockedAppointments: Sendable {
 /// Locks are taken in one order by all schedulers: appointments by id, consultations by id, resources by id. Whoever lets a
 /// consultation join or leave an appointment holds that appointment's lock, so while it is held nobody comes or goes.
 package enum Appointments {
-    /// How often a consultation may change its appointment while we wait for it.
-    private static let maxTries = 8
+    /// A consultation, and the appointment that it is to have: made if there is none of this id. Nil for one that leaves.
+    package struct Wish: Hashable, Sendable {
+        package var consultation: ConsultationID
+        package var joining: String?
 
-    /// Locks all that a message about a consultation may change.
-    ///
-    /// - Parameter joining: the appointment that it is to have; made if there is none of this id. Nil for one that leaves.
-    /// - Returns: nil if there is no such consultation.
-    /// - Throws: `PostgresError`.
-    package static func lock(
-        _ consultation: ConsultationID, joining: String?, in transaction: Transaction
-    ) async throws -> LockedAppointments? {
-        for _ in 0..<maxTries {
-            // Without a lock: which appointments these are may change until we have theirs, so it is looked at again.
-            let known = try await transaction.query(
-                """
-                select appointment from consultations
-                where (id = \(consultation.rawValue) or merged_into = \(consultation.rawValue))
-                    and appointment is not null
-                """)
-            let ids = Set(
-                try known.map { try $0.decode("appointment", as: String.self) } + [joining].compactMap(\.self))
-            do {
-                // A savepoint gives the locks up again if they turn out to be the wrong ones.
-                return try await transaction.savepoint { inner in
-                    let locked = try await lockAndRead(consultation, ids: ids.sorted(), joining: joining, in: inner)
-                    if let held = locked?.own.appointment, !ids.contains(held) { throw Moved() }
-                    return locked
-                }
-            } catch is Moved {
-                continue
-            }
+        package init(_ consultation: ConsultationID, joining: String?) {
+            self.consultation = consultation
+            self.joining = joining
         }
-        throw PostgresError(.timeout, "the consultation kept changing its appointment while it was to be locked")
     }
 
-    private struct Moved: Error {}
-
-    private static func lockAndRead(
-        _ consultation: ConsultationID, ids: [String], joining: String?, in transaction: Transaction
-    ) async throws -> LockedAppointments? {
-        var statements: [SQL] = []
-        if let joining {
-            statements.append(
-                """
-                insert into appointments (id) select \(joining)::text
-                where exists (select from consultations where id = \(consultation.rawValue))
-                on conflict on constraint appointments_key do nothing
-                """)
-        }
-        // Statements run one after the other, and each sees what was committed before it began.
-        statements.append(
+    /// Locks all that messages about some consultations may change, in one round trip.
+    ///
+    /// - Parameter wishes: each about another consultation.
+    /// - Returns: in the order of the wishes; nil where there is no such consultation.
+    /// - Throws: `PostgresError`; a retriable one if a consultation changed its appointment while it was to be locked.
+    package static func lock(
+        _ wishes: [Wish], in transaction: Transaction
+    ) async throws -> [LockedAppointments?] {
+        let consultations = wishes.map(\.consultation.rawValue)
+        let joining = wishes.filter { $0.joining != nil }
+        let targets = joining.compactMap(\.joining)
+        // Arrays, because a join would be free to read whole tables; those without an appointment put a null in, which
+        // equals nothing.
+        let concerned: SQL = """
+            array(
+                select unnest(\(targets)::text[]) union all
+                select appointment from consultations where id = any(\(consultations)::text[]) union all
+                select appointment from consultations where merged_into = any(\(consultations)::text[]))
+            """
+        // Statements run one after the other, and each sees what was committed before it began. So what the first one
+        // finds, without a lock, may no longer be so for the later ones; it is compared below.
+        let answers = try await transaction.pipeline([
+            """
+            select id, merged_into, appointment from consultations
+            where id = any(\(consultations)::text[]) or merged_into = any(\(consultations)::text[])
+            """,
+            """
+            insert into appointments (id)
+            select distinct target from unnest(\(joining.map(\.consultation.rawValue))::text[], \(targets)::text[])
+                as wish (consultation, target)
+            where exists (select from consultations where id = wish.consultation) order by target
+            on conflict on constraint appointments_key do nothing
+            """,
             """
             select id, starts_at, ends_at, nullif(as_of, '-infinity') as as_of, assignee from appointments
-            where id = any(\(ids)::text[]) order by id for no key update
-            """)
-        statements.append(
+            where id = any(\(concerned)) order by id for no key update
+            """,
             """
             select c.id, c.appointment, c.assignment, c.assignment_sequence,
                 c.assignment_revision, c.merged_into is not null as merged,
                 c.assignee, (select r.name from resources r where r.id = c.assignee) as assignee_name,
                 (select r.email from resources r where r.id = c.assignee) as assignee_email,
                 c.kind, c.customer_name, c.customer_email, c.customer_phone, c.time_zone, c.address, c.answers
-            from consultations c where c.id = \(consultation.rawValue) or c.appointment = any(\(ids)::text[])
+            from consultations c
+            where c.id = any(\(consultations)::text[]) or c.appointment = any(\(concerned))
             order by c.id for no key update of c
-            """)
-        let results = try await transaction.pipeline(statements)
-        let members = try results[results.count - 1].map(AppointmentMember.init(row:))
-        guard let own = members.first(where: { $0.consultation == consultation }) else { return nil }
-        let appointments = try results[results.count - 2].map(Appointment.init(row:))
-        return LockedAppointments(
-            own: own, appointments: Dictionary(uniqueKeysWithValues: appointments.map { ($0.id, $0) }),
-            members: members)
+            """,
+        ])
+        let appointments = try answers[2].map(Appointment.init(row:))
+        let members = try answers[3].map(AppointmentMember.init(row:))
+        var known: [ConsultationID: Set<String>] = [:]
+        for row in answers[0] {
+            guard let appointment = try row.decode("appointment", as: String?.self) else { continue }
+            known[try row.decodeRaw("id"), default: []].insert(appointment)
+            if let survivor = try row.decodeRawIfPresent("merged_into", as: ConsultationID.self) {
+                known[survivor, default: []].insert(appointment)
+            }
+        }
+        return try wishes.map { wish in
+            guard let own = members.first(where: { $0.consultation == wish.consultation }) else { return nil }
+            let ids = known[wish.consultation, default: []].union([wish.joining].compactMap(\.self))
+            let locked = appointments.filter { ids.contains($0.id) }
+            guard locked.count == ids.count, own.appointment.map(ids.contains) ?? true else { throw moved }
+            return LockedAppointments(
+                own: own, appointments: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
+                members: members.filter {
+                    $0.consultation == wish.consultation || $0.appointment.map(ids.contains) ?? false
+                })
+        }
     }
 
-    /// Writes a locked appointment.
+    /// Worth beginning again, with other locks.
+    private static let moved = PostgresError(
+        .server, "a consultation changed its appointment while it was to be locked", sqlState: .serializationFailure)
+
+    /// Writes a locked appointment, with the next statement or the commit.
     ///
     /// - Throws: `PostgresError`.
     package static func update(_ appointment: Appointment, in transaction: Transaction) async throws {
-        _ = try await transaction.query(
+        try await transaction.enqueue(
             """
             update appointments set starts_at = \(appointment.work?.start), ends_at = \(appointment.work?.end),
                 as_of = coalesce(\(appointment.asOf)::timestamptz, '-infinity'), assignee = \(appointment.assignee?.rawValue)

@@ -36,50 +36,53 @@ package enum BookingRules {
             // A type that is listed twice is still one machine.
             let types = Set(try row.decode("equipment_types", as: [String].self)).sorted()
             return ServiceType(
-                code: try row.decode("code"), name: try row.decode("name"), footprint: try footprint(row),
+                code: try row.decode("code"), name: try row.decode("name"), footprint: try Footprint(row: row),
                 equipmentTypes: types, skills: Set(try row.decode("skills", as: [String].self)),
                 isAnyHour: try row.decode("any_hour"))
         }
     }
 
-    package static func consultationType(
-        _ kind: ConsultationKind, in transaction: Transaction
-    ) async throws -> ConsultationType? {
-        let rows = try await transaction.query(
-            """
-            select duration_minutes, buffer_before_minutes, buffer_after_minutes, notice_minutes, horizon_days, any_hour
-            from consultation_types where kind = \(kind.rawValue)
-            """)
-        return try rows.first.map { row in
-            ConsultationType(
-                kind: kind, footprint: try footprint(row), noticeMinutes: try row.decode("notice_minutes"),
-                horizonDays: try row.decode("horizon_days"), isAnyHour: try row.decode("any_hour"))
-        }
-    }
+    static let consultationTypes: SQL = """
+        select kind, duration_minutes, buffer_before_minutes, buffer_after_minutes, notice_minutes, horizon_days,
+            any_hour
+        from consultation_types
+        """
 
     /// Business hours and holidays as they are at a site.
     package static func calendar(for clock: SiteClock, in transaction: Transaction) async throws -> BusinessCalendar {
-        var calendar = BusinessCalendar(clock: clock, hours: [:])
-        for row in try await transaction.query(
-            "select weekday, opens::text as opens, closes::text as closes from business_hours")
-        {
-            calendar.hours[try row.decode("weekday")] = BusinessCalendar.Hours(
-                opens: try time(row, "opens"), closes: try time(row, "closes"))
+        let answers = try await transaction.pipeline(BusinessHours.reading)
+        return try BusinessHours(answers[0], holidays: answers[1]).calendar(for: clock)
+    }
+}
+
+/// When work may be booked, by the wall clock of whatever site it is.
+struct BusinessHours: Sendable {
+    private var hours: [Int: BusinessCalendar.Hours] = [:]
+    private var holidays: [LocalDay: String] = [:]
+
+    static let reading: [SQL] = [
+        "select weekday, opens::text as opens, closes::text as closes from business_hours",
+        "select day::text as day, name from holidays",
+    ]
+
+    /// - Parameters: the answers to `reading`.
+    init(_ rows: Rows, holidays: Rows) throws {
+        for row in rows {
+            hours[try row.decode("weekday")] = BusinessCalendar.Hours(
+                opens: try Self.time(row, "opens"), closes: try Self.time(row, "closes"))
         }
-        for row in try await transaction.query("select day::text as day, name from holidays") {
+        for row in holidays {
             guard let day = LocalDay(try row.decode("day", as: String.self)) else {
                 throw PostgresError(.decodingFailed, "holidays.day is not a day; delete the row or correct it")
             }
-            calendar.holidays[day] = try row.decode("name", as: String.self)
+            self.holidays[day] = try row.decode("name", as: String.self)
         }
-        return calendar
     }
 
-    private static func footprint(_ row: Row) throws -> Footprint {
-        Footprint(
-            workMinutes: try row.decode("duration_minutes"),
-            bufferBeforeMinutes: try row.decode("buffer_before_minutes"),
-            bufferAfterMinutes: try row.decode("buffer_after_minutes"))
+    func calendar(for clock: SiteClock) -> BusinessCalendar {
+        var calendar = BusinessCalendar(clock: clock, hours: hours)
+        calendar.holidays = holidays
+        return calendar
     }
 
     private static func time(_ row: Row, _ column: String) throws -> LocalTime {
@@ -87,5 +90,23 @@ package enum BookingRules {
             throw PostgresError(.decodingFailed, "business_hours.\(column) must be a whole minute; correct the row")
         }
         return time
+    }
+}
+
+extension ConsultationType {
+    init(row: Row) throws {
+        self.init(
+            kind: try row.decodeRaw("kind"), footprint: try Footprint(row: row),
+            noticeMinutes: try row.decode("notice_minutes"), horizonDays: try row.decode("horizon_days"),
+            isAnyHour: try row.decode("any_hour"))
+    }
+}
+
+extension Footprint {
+    fileprivate init(row: Row) throws {
+        self.init(
+            workMinutes: try row.decode("duration_minutes"),
+            bufferBeforeMinutes: try row.decode("buffer_before_minutes"),
+            bufferAfterMinutes: try row.decode("buffer_after_minutes"))
     }
 }

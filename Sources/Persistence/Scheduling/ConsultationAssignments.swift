@@ -31,14 +31,15 @@ package struct ConsultationAssignment: Hashable, Sendable {
 
 /// The assignment columns of consultations. The other columns are not the scheduler's to write.
 package enum ConsultationAssignments {
-    /// Writes the assignment of a locked consultation; its version goes up, because its view changes.
+    /// Writes the assignment of a locked consultation, with the next statement or the commit; its version goes up, because
+    /// its view changes.
     ///
     /// - Parameter appointment: what it is for; nil if the consultation takes part in none.
     package static func update(
         _ id: ConsultationID, to assignment: ConsultationAssignment, appointment: String?, at now: Date,
         in transaction: Transaction
     ) async throws {
-        _ = try await transaction.query(
+        try await transaction.enqueue(
             """
             update consultations set assignment = \(assignment.state.rawValue), appointment = \(appointment),
                 assignee = \(assignment.assignee?.id.rawValue), assignment_sequence = \(assignment.sequence),

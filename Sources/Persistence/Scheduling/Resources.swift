@@ -18,24 +18,24 @@ package enum Resources {
     package static func active(
         _ kind: ResourceKind, equipmentTypes: [String], in transaction: Transaction
     ) async throws -> [Resource] {
-        let rows = try await transaction.query(
-            """
-            select id, kind, name, email, calendly_user, equipment_type, skills from resources
-            where active and (kind = \(kind.rawValue)
-                or kind = 'equipment' and equipment_type = any(\(equipmentTypes)::text[]))
-            order by id
-            """)
-        return try rows.map(decode)
+        try await transaction.query(reading(kind, equipmentTypes: equipmentTypes)).map(Resource.init(row:))
+    }
+
+    /// The statement of `active`, for pipelines.
+    static func reading(_ kind: ResourceKind, equipmentTypes: [String] = []) -> SQL {
+        """
+        select \(Resource.columns) from resources
+        where active and (kind = \(kind.rawValue)
+            or kind = 'equipment' and equipment_type = any(\(equipmentTypes)::text[]))
+        order by id
+        """
     }
 
     /// A resource, whether active or not.
     package static func find(_ id: ResourceID, in transaction: Transaction) async throws -> Resource? {
         let rows = try await transaction.query(
-            """
-            select id, kind, name, email, calendly_user, equipment_type, skills from resources
-            where id = \(id.rawValue)
-            """)
-        return try rows.first.map(decode)
+            "select \(Resource.columns) from resources where id = \(id.rawValue)")
+        return try rows.first.map(Resource.init(row:))
     }
 
     /// Makes other schedulers wait for these resources until the transaction, or the savepoint around this, ends.
@@ -46,20 +46,32 @@ package enum Resources {
     package static func lock(_ ids: some Sequence<ResourceID>, in transaction: Transaction) async throws -> Set<
         ResourceID
     > {
-        let rows = try await transaction.query(
-            """
-            select id, active from resources where id = any(\(ids.map(\.rawValue))::text[])
-            order by id for no key update
-            """)
+        try active(of: try await transaction.query(locking(ids)))
+    }
+
+    /// The statement of `lock`, for pipelines.
+    static func locking(_ ids: some Sequence<ResourceID>) -> SQL {
+        """
+        select id, active from resources where id = any(\(ids.map(\.rawValue))::text[])
+        order by id for no key update
+        """
+    }
+
+    /// Those that `locking` found active.
+    static func active(of rows: Rows) throws -> Set<ResourceID> {
         var active: Set<ResourceID> = []
         for row in rows where try row.decode("active", as: Bool.self) {
             active.insert(try row.decodeRaw("id"))
         }
         return active
     }
+}
 
-    private static func decode(_ row: Row) throws -> Resource {
-        Resource(
+extension Resource {
+    static let columns: SQL = "id, kind, name, email, calendly_user, equipment_type, skills"
+
+    init(row: Row) throws {
+        self.init(
             assignee: Assignee(
                 id: try row.decodeRaw("id"), name: try row.decode("name"), email: try row.decode("email")),
             kind: try row.decodeRaw("kind"), calendlyUser: try row.decode("calendly_user"),

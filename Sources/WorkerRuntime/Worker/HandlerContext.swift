@@ -3,7 +3,7 @@ package import Logging
 package import Messaging
 import Persistence
 package import Postgres
-import Traces
+package import Traces
 
 /// What a `MessageHandler` works with; valid until it returns.
 package struct HandlerContext: Sendable {
@@ -15,18 +15,30 @@ package struct HandlerContext: Sendable {
     package let worker: String
     /// Carries the message's ids in its metadata.
     package let logger: Logger
+    private let trace: TraceContext?
     private let onPublish: @Sendable () -> Void
 
-    /// - Parameter onPublish: called for each outbox row that was written.
+    /// - Parameters:
+    ///   - trace: the message's own, where messages of several are handled at once.
+    ///   - onPublish: called for each outbox row that was written.
     package init(
-        transaction: Transaction, now: Date, worker: String, logger: Logger,
+        transaction: Transaction, now: Date, worker: String, logger: Logger, trace: TraceContext? = nil,
         onPublish: @escaping @Sendable () -> Void = {}
     ) {
+        self.trace = trace
         self.transaction = transaction
         self.now = now
         self.worker = worker
         self.logger = logger
         self.onPublish = onPublish
+    }
+
+    /// Does a part of the work that belongs to this message alone, so that what it writes carries the message's trace.
+    package nonisolated(nonsending) func traced<Result>(
+        _ work: nonisolated(nonsending) () async throws -> Result
+    ) async rethrows -> Result {
+        guard let trace else { return try await work() }
+        return try await TraceContext.$current.withValue(trace) { try await work() }
     }
 
     /// Sends a message if and only if the transaction commits.

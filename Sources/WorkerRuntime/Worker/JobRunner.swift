@@ -11,11 +11,18 @@ import Synchronization
 protocol JobRunner: Sendable {
     /// The most jobs it can run together.
     var maxBatchSize: Int { get }
+    /// Whether jobs that are run together cost less than side by side, so that no lane should take a few where one can take
+    /// all.
+    var prefersFullBatches: Bool { get }
     /// Runs jobs; the answers are in the order of the jobs.
     ///
     /// While PostgreSQL is away it waits, and no job ends. Once its task is cancelled, what is unfinished ends as
     /// `interrupted`.
     func run(_ jobs: [Job]) async -> [JobResult]
+}
+
+extension JobRunner {
+    var prefersFullBatches: Bool { false }
 }
 
 /// What both kinds of runner need.

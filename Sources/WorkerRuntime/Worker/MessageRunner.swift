@@ -35,9 +35,11 @@ struct MessageRunner: JobRunner {
     }
 
     var maxBatchSize: Int { settings.configuration.batchSize }
+    var prefersFullBatches: Bool { handler is any SetHandler }
 
     func run(_ jobs: [Job]) async -> [JobResult] {
         batchSizes.record(jobs.count)
+        if jobs.count > 1, let handler = handler as? any SetHandler { return await runSets(of: jobs, handler) }
         if jobs.count > 1 {
             // In the order of ids: lanes that hold copies of the same messages claim them in the same order, so that
             // they wait for each other instead of deadlocking.
@@ -70,11 +72,63 @@ struct MessageRunner: JobRunner {
             && zip(jobs, jobs.dropFirst()).allSatisfy { $0.envelope.id != $1.envelope.id }
     }
 
-    /// Runs a batch without savepoints; its messages are ordered by id and can be claimed together.
+    /// Runs those together that can be, and then each of the others, and of sets in which anything went wrong, by itself.
+    private func runSets(of jobs: [Job], _ handler: some SetHandler) async -> [JobResult] {
+        var results: [JobResult?] = jobs.map { _ in nil }
+        let parts = MessageSets(jobs, handler)
+        // These first: an emergency is among them.
+        for place in parts.alone { results[place] = await runAlone(jobs[place]) }
+        for members in parts.sets {
+            // In the order of ids, as batches are claimed.
+            let members = members.sorted { jobs[$0.place].envelope.id < jobs[$1.place].envelope.id }
+            let answers = await runTogether(members.map { jobs[$0.place] }) { new, transaction, mark in
+                let fresh = members.filter { new.contains(jobs[$0.place].envelope.id) }
+                let outcomes = try await handler.handle(
+                    fresh.map { member in
+                        SetMember(
+                            item: member.item, envelope: jobs[member.place].envelope,
+                            context: context(of: jobs[member.place], in: transaction, mark))
+                    })
+                guard let outcomes, outcomes.allSatisfy(\.isCommitted) else { throw SetRefused() }
+                var left = outcomes[...]
+                return members.map { member in
+                    new.contains(jobs[member.place].envelope.id)
+                        ? left.popFirst().map(JobResult.finished) ?? .interrupted : .duplicate
+                }
+            }
+            if let answers {
+                for (member, answer) in zip(members, answers) { results[member.place] = answer }
+            } else {
+                fallbacks.increment()
+                for member in members { results[member.place] = await runAlone(jobs[member.place]) }
+            }
+        }
+        return results.map { $0 ?? .interrupted }
+    }
+
+    /// A set that the handler does not want to handle as one.
+    private struct SetRefused: Error {}
+
+    /// Runs a batch without savepoints, one message after the other; they are ordered by id and can be claimed together.
+    private func runTogether(_ jobs: [Job]) async -> [JobResult]? {
+        await runTogether(jobs) { new, transaction, mark in
+            var results: [JobResult] = []
+            for job in jobs {
+                let isNew = new.contains(job.envelope.id)
+                results.append(isNew ? try await effect(of: job, in: transaction, mark) : .duplicate)
+            }
+            return results
+        }
+    }
+
+    /// Claims messages with one statement and has them handled, all or none.
     ///
+    /// - Parameter work: gets the ids of those that were not handled before.
     /// - Returns: nil if anything at all went wrong; nothing of it has happened then, or its commit is in doubt, which the
     ///   claims of the next run find out.
-    private func runTogether(_ jobs: [Job]) async -> [JobResult]? {
+    private func runTogether(
+        _ jobs: [Job], _ work: @escaping @Sendable (Set<String>, Transaction, PublishMark) async throws -> [JobResult]
+    ) async -> [JobResult]? {
         let configuration = settings.configuration
         let mark = PublishMark()
         let spans = TransactionSpans(jobs)
@@ -83,12 +137,7 @@ struct MessageRunner: JobRunner {
                 try await withTimeLimit(configuration.handlerTimeout) {
                     let new = try await Inbox.insert(
                         consumer: configuration.role, messageIDs: jobs.map(\.envelope.id), in: transaction)
-                    var results: [JobResult] = []
-                    for job in jobs {
-                        let isNew = new.contains(job.envelope.id)
-                        results.append(isNew ? try await effect(of: job, in: transaction, mark) : .duplicate)
-                    }
-                    return results
+                    return try await work(new, transaction, mark)
                 }
             }
             spans.end()
@@ -204,16 +253,18 @@ struct MessageRunner: JobRunner {
     ///
     /// - Throws: `Undone`, or what the handler throws.
     private func effect(of job: Job, in transaction: Transaction, _ mark: PublishMark) async throws -> JobResult {
-        let context = HandlerContext(
-            transaction: transaction, now: Date(), worker: settings.configuration.id,
-            logger: settings.logger(for: job), onPublish: { mark.set() })
+        let context = context(of: job, in: transaction, mark)
         let outcome = try await TraceContext.$current.withValue(job.span.context) {
             try await handler.handle(job.envelope, in: context)
         }
-        switch outcome {
-        case .done, .ignored: return .finished(outcome)
-        case .retry, .deadLetter, .release: throw Undone(outcome: outcome)
-        }
+        guard outcome.isCommitted else { throw Undone(outcome: outcome) }
+        return .finished(outcome)
+    }
+
+    private func context(of job: Job, in transaction: Transaction, _ mark: PublishMark) -> HandlerContext {
+        HandlerContext(
+            transaction: transaction, now: Date(), worker: settings.configuration.id,
+            logger: settings.logger(for: job), trace: job.span.context, onPublish: { mark.set() })
     }
 }
 

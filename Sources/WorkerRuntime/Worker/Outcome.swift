@@ -18,6 +18,14 @@ package enum Outcome: Hashable, Sendable {
     /// A replayed message whose campaign is being recalled at this moment.
     static let recallUnderWay = Outcome.release(reason: "its replay campaign is being recalled")
 
+    /// Whether the handler's transaction is to be committed.
+    var isCommitted: Bool {
+        switch self {
+        case .done, .ignored: true
+        case .retry, .deadLetter, .release: false
+        }
+    }
+
     /// Whether it is certain that the effect has not happened.
     var isWithoutEffect: Bool {
         switch self {

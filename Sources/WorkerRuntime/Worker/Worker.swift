@@ -144,7 +144,8 @@ package final class Worker: Service, Sendable {
                 continue
             }
             // What is there is spread over the lanes that are free, so that none works while another waits.
-            let lanes = max(1, configuration.concurrency - busyLanes.load(ordering: .relaxed))
+            let lanes =
+                runner.prefersFullBatches ? 1 : max(1, configuration.concurrency - busyLanes.load(ordering: .relaxed))
             let share = min(runner.maxBatchSize, (ready.count + lanes - 1) / lanes)
             let jobs = Array(ready.prefix(share))
             ready.removeFirst(jobs.count)
