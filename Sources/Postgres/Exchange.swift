@@ -84,7 +84,8 @@ struct Exchange {
         case (.end, _):
             cursor += 1
             return .none
-        case (.rows(let rows), .execute(_, _, isReported: true)), (.rows(let rows), .control(_, isReported: true)), (.rows(let rows), .script):
+        case (.rows(let rows), .execute(_, _, isReported: true)), (.rows(let rows), .control(_, isReported: true)),
+            (.rows(let rows), .script):
             self.rows.append(rows)
             return .none
         case (.rows, .prepare(let name, let key)):

@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct RotaTests {
     private func interval(_ start: Int, _ end: Int) -> Interval {
-        Interval(start: Date(timeIntervalSince1970: Double(start) * 3600), end: Date(timeIntervalSince1970: Double(end) * 3600))
+        Interval(
+            start: Date(timeIntervalSince1970: Double(start) * 3600),
+            end: Date(timeIntervalSince1970: Double(end) * 3600))
     }
 
     private func visit(_ start: Int, _ end: Int, loads: [Int], preferences: [Int]? = nil) -> Rota.Visit {

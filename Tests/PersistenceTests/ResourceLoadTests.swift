@@ -22,7 +22,8 @@ import Testing
     @Test func itFollowsEveryChangeOfAllocations() async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             _ = try await pool.query(
-                "insert into resources (id, kind, name) select 'r' || n, 'crew', 'Crew ' || n from generate_series(1, 3) n")
+                "insert into resources (id, kind, name) select 'r' || n, 'crew', 'Crew ' || n from generate_series(1, 3) n"
+            )
             let steps: [SQL] = [
                 """
                 insert into allocations (resource_id, during, subject_kind, subject_id)

@@ -154,7 +154,9 @@ import Testing
                 _ = try await transaction.query("select 1")
                 return transaction
             }
-            let error = await #expect(throws: PostgresError.self) { try await leaked.enqueue("insert into t values (1)") }
+            let error = await #expect(throws: PostgresError.self) {
+                try await leaked.enqueue("insert into t values (1)")
+            }
             #expect(error?.code == .misuse)
             let kept = try await ids(pool)
             #expect(kept == [])

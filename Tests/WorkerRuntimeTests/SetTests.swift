@@ -88,7 +88,9 @@ import WorkerRuntime
             let handler = Handler(
                 gate: Gate(), calls: Record(),
                 together: { members in
-                    guard members.contains(where: { $0.envelope.id == "poor" }) else { return members.map { _ in .done } }
+                    guard members.contains(where: { $0.envelope.id == "poor" }) else {
+                        return members.map { _ in .done }
+                    }
                     throw PostgresError(.timeout, "as told")
                 },
                 alone: { $0.id == "poor" ? .deadLetter(code: "poor", detail: "as told") : .done })
