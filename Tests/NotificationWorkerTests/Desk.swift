@@ -62,7 +62,19 @@ struct Desk: Sendable {
         let context: EffectContext
         let mailServer: Dependency
 
-        func handle(_ envelope: Envelope) async throws -> Outcome { try await handler.handle(envelope, in: context) }
+        /// As the runtime does.
+        func handle(_ envelope: Envelope) async throws -> Outcome {
+            if handler.hasOutsideEffect(envelope) { return try await handler.handle(envelope, in: context) }
+            return try await context.pool.withTransaction { transaction in
+                guard try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction) else {
+                    return .ignored(reason: "planned before")
+                }
+                return try await handler.handle(
+                    envelope,
+                    in: HandlerContext(
+                        transaction: transaction, now: context.now(), worker: context.worker, logger: context.logger))
+            }
+        }
 
         /// Handles until nothing asks for another try; what the database throws is run again, as the runtime does.
         func handleToTheEnd(_ envelope: Envelope) async throws {

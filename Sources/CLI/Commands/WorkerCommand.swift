@@ -18,7 +18,8 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Consume: one kind of work, or all kinds in one process.",
         discussion: """
-            Start as many as you like of each kind. SIGTERM drains: what is begun is finished, or given back, within \
+            Start as many as you like of each kind. A scheduling worker books in two transactions at a time, unless \
+            --concurrency says otherwise; consultations that wait share one. SIGTERM drains: what is begun is finished, or given back, within \
             NEFF_DRAIN_TIMEOUT_MS.
             """)
 
@@ -162,7 +163,10 @@ struct WorkerCommand: AsyncParsableCommand {
         var configuration = WorkerConfiguration(
             role: role.rawValue, id: "\(role.rawValue)@\(ProcessInfo.processInfo.hostName):\(getpid())",
             version: Version.text,
-            concurrency: try concurrency ?? kit.settings.value(Keys.concurrency),
+            // Two bookings at once: one commits, one chooses. More would wait for the same estimators, and would each be
+            // smaller than the one set that the messages make while they wait.
+            concurrency: try concurrency
+                ?? min(kit.settings.value(Keys.concurrency), role == .scheduling ? 2 : .max),
             batchSize: try kit.settings.value(Keys.batch),
             handlerTimeout: try kit.settings.value(Keys.handlerTimeout),
             drainDeadline: try kit.settings.value(Keys.drainTimeout), retryPolicy: policy)

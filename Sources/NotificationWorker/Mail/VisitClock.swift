@@ -1,5 +1,6 @@
 package import Domain
 import Foundation
+import Synchronization
 
 /// Visits as people at the site read them: local time, always with the zone.
 package enum VisitClock {
@@ -22,11 +23,28 @@ package enum VisitClock {
     }
 
     private static func style(_ pattern: String, _ visit: Visit) -> DateFormatter {
+        let key = Style(pattern: pattern, timeZone: visit.timeZone)
+        if let known = styles.withLock({ $0[key] }) { return known }
         let formatter = DateFormatter()
         // Whatever the locale of the process is, people at the site read this one.
         formatter.locale = Locale(identifier: "en_US_POSIX")
         formatter.timeZone = TimeZone(identifier: visit.timeZone) ?? .gmt
         formatter.dateFormat = pattern
+        styles.withLock { styles in
+            if styles.count >= maxStyles { styles = [:] }
+            styles[key] = formatter
+        }
         return formatter
     }
+
+    private struct Style: Hashable {
+        let pattern: String
+        let timeZone: String
+    }
+
+    /// Making one costs far more than using it. Foundation lets several threads use one.
+    private static let styles = Mutex<[Style: DateFormatter]>([:])
+
+    /// Zones come from outside, so their number has a bound.
+    private static let maxStyles = 400
 }

@@ -2,33 +2,27 @@ import Domain
 import Foundation
 import Messaging
 import Persistence
-import Postgres
-import Traces
+import WorkerRuntime
 
 /// Writes the notices of an event, and a message to send each of them, into one transaction.
 struct NoticePlanning: Sendable {
     let planner: NoticePlanner
     let mailDomain: String
 
-    /// - Returns: how many notices were new, and how many the event calls for.
-    func plan(
-        _ envelope: Envelope, at now: Date, in transaction: Transaction
-    ) async throws -> (planned: Int, notices: Int) {
+    /// A notice that has been planned before is planned no second time.
+    func plan(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
         let notices = try planner.notices(of: envelope)
-        var count = 0
         for notice in notices {
             let id = try await NotificationRepository.plan(
-                notice, mailDomain: mailDomain, following: envelope, in: transaction)
+                notice, mailDomain: mailDomain, following: envelope, in: context.transaction)
             guard let id else { continue }
-            count += 1
             let message = Envelope(
                 id: MessageID.derived(from: envelope.id, MessageType.sendNotification.rawValue, id.rawValue),
                 type: .sendNotification, correlationID: envelope.correlationID, causationID: envelope.id,
-                timestamp: now, receivedAt: envelope.receivedAt, traceParent: envelope.traceParent,
+                timestamp: context.now, receivedAt: envelope.receivedAt, traceParent: envelope.traceParent,
                 body: try WireJSON.encode(SendNotification(notification: id)))
-            try await Outbox.insert(
-                OutgoingMessage(exchange: .commands, envelope: message.sent(by: .current)), in: transaction)
+            try await context.publish(OutgoingMessage(exchange: .commands, envelope: message))
         }
-        return (count, notices.count)
+        return notices.isEmpty ? .ignored(reason: "nobody is told of \(envelope.type)") : .done
     }
 }

@@ -223,7 +223,7 @@ struct NoticeSender: Sendable {
             try await context.pool.withTransaction { transaction in
                 let isRecorded = try await NotificationRepository.finish(held, ending, in: transaction)
                 if case .sent = ending, let envelope {
-                    _ = try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction)
+                    try await transaction.enqueue(Inbox.claim(consumer: context.role, messageID: envelope.id))
                 }
                 return isRecorded
             }

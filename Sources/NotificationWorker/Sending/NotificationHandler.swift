@@ -9,9 +9,9 @@ package import WorkerRuntime
 
 /// Plans notices for events, and sends planned notices by mail: each to its recipient once.
 ///
-/// Planning is one transaction: inbox row, one row for each (occasion, recipient), one outbox message
-/// `notification.send` for each new row. `NoticeSender` does the sending.
-package struct NotificationHandler: EffectHandler {
+/// Planning is rows: one for each (occasion, recipient), and one outbox message `notification.send` for each new one.
+/// `NoticeSender` does the sending.
+package struct NotificationHandler: MixedHandler {
     /// What is done with a mail that may or may not have been accepted.
     package enum AmbiguousMailPolicy: Sendable {
         /// Send it again under the same Message-ID.
@@ -37,21 +37,16 @@ package struct NotificationHandler: EffectHandler {
             mailServer: mailServer)
     }
 
-    package func handle(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
-        if envelope.type == .sendNotification { return try await sender.send(envelope, in: context) }
-        return try await plan(envelope, in: context)
+    package func hasOutsideEffect(_ envelope: Envelope) -> Bool {
+        envelope.type == .sendNotification
     }
 
-    private func plan(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
-        let result = try await context.pool.withTransaction { transaction -> (planned: Int, notices: Int)? in
-            guard try await Inbox.insert(consumer: context.role, messageID: envelope.id, in: transaction) else {
-                return nil
-            }
-            return try await planning.plan(envelope, at: context.now(), in: transaction)
-        }
-        guard let result else { return .ignored(reason: "planned before") }
-        if result.planned > 0 { context.relayOutbox() }
-        return result.notices == 0 ? .ignored(reason: "nobody is told of \(envelope.type)") : .done
+    package func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
+        try await planning.plan(envelope, in: context)
+    }
+
+    package func handle(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome {
+        try await sender.send(envelope, in: context)
     }
 
     /// Settles what dead processes of this host had in hand, and removes their journals.

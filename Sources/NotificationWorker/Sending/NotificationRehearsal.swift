@@ -16,8 +16,7 @@ package struct NotificationRehearsal: MessageHandler {
 
     package func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
         guard envelope.type == .sendNotification else {
-            let (planned, notices) = try await planning.plan(envelope, at: context.now, in: context.transaction)
-            return planned == 0 && notices == 0 ? .ignored(reason: "nobody is told of \(envelope.type)") : .done
+            return try await planning.plan(envelope, in: context)
         }
         let id = try WireJSON.decode(SendNotification.self, from: envelope.body).notification
         let claim = try await NotificationRepository.claim(

@@ -89,13 +89,31 @@ package enum NotificationRepository {
     package static func claim(
         _ id: NotificationID, by holder: String, retriesFailed: Bool, in transaction: Transaction
     ) async throws -> ClaimResult {
-        let rows = try await transaction.query(
+        // Claims of notices of one subject to one person come one after the other, by a lock that ends with the transaction: a
+        // row lock holds off only claims of the same notice. Whoever waits for it holds no other row that its holder wants.
+        // Each statement sees what was committed before it began, so the last one what the holder before has done.
+        let answers = try await transaction.pipeline([
             """
             select status, recipient, subject_kind, subject_id, sequence, mail_id, data::text as data, ambiguous,
                 error_code, error, claimed_by, \(age) as age
             from notifications where id = \(id.rawValue) for update
-            """)
-        guard let row = rows.first else { return .unknown }
+            """,
+            """
+            select pg_advisory_xact_lock(
+                hashtextextended('notice ' || subject_kind || '/' || subject_id || '/' || recipient, 0)) is null as locked
+            from notifications where id = \(id.rawValue) and status not in ('sent', 'superseded', 'sending')
+            """,
+            """
+            select id, status, mail_id, claimed_by, \(age) as age from notifications as other
+            where (subject_kind, subject_id, recipient) = (
+                    select subject_kind, subject_id, recipient from notifications where id = \(id.rawValue))
+                and id <> \(id.rawValue)
+                and (status = 'sending' or status = 'sent' and sequence > (
+                    select sequence from notifications where id = \(id.rawValue)))
+            order by status = 'sent' desc limit 1
+            """,
+        ])
+        guard let row = answers[0].first else { return .unknown }
         switch try row.decode("status", as: String.self) {
         case "sent": return .sent(mailID: try row["mail_id"])
         case "superseded": return .superseded
@@ -106,14 +124,14 @@ package enum NotificationRepository {
                 error: try row.decode("error", as: String?.self) ?? "")
         default: break
         }
-        switch try await rival(of: id, row, in: transaction) {
+        switch try rival(answers[2].first) {
         case nil: break
         case .sending(let other)?: return .behind(other)
         case .newerSent?:
-            _ = try await transaction.query("update notifications set status = 'superseded' where id = \(id.rawValue)")
+            try await transaction.enqueue("update notifications set status = 'superseded' where id = \(id.rawValue)")
             return .superseded
         }
-        _ = try await transaction.query(
+        try await transaction.enqueue(
             """
             update notifications set status = 'sending', claimed_by = \(holder), claimed_at = clock_timestamp(),
                 attempts = attempts + 1
@@ -128,30 +146,13 @@ package enum NotificationRepository {
         case newerSent
     }
 
-    /// What speaks against sending a notice among the others of the same subject to the same person.
-    ///
-    /// Claims of such notices come one after the other, by a lock that ends with the transaction: a row lock holds off only
-    /// claims of the same notice. Whoever waits for it holds no row that its holder wants.
-    private static func rival(of id: NotificationID, _ row: Row, in transaction: Transaction) async throws -> Rival? {
-        let kind = try row.decode("subject_kind", as: String.self)
-        let subject = try row.decode("subject_id", as: String.self)
-        let recipient = try row.decode("recipient", as: String.self)
-        let lock = "notice \(kind)/\(subject)/\(recipient)"
-        // A statement of its own, so that the next one sees what the holder before has committed.
-        _ = try await transaction.query("select pg_advisory_xact_lock(hashtextextended(\(lock), 0)) is null as locked")
-        let rivals = try await transaction.query(
-            """
-            select id, status, mail_id, claimed_by, \(age) as age from notifications
-            where subject_kind = \(kind) and subject_id = \(subject) and recipient = \(recipient)
-                and id <> \(id.rawValue)
-                and (status = 'sending' or status = 'sent' and sequence > \(try row.decode("sequence", as: Int.self)))
-            order by status = 'sent' desc limit 1
-            """)
-        guard let rival = rivals.first else { return nil }
-        guard try rival.decode("status", as: String.self) == "sending",
-            let other = NotificationID(rawValue: try rival.decode("id"))
+    /// What speaks against sending a notice: another one of the same subject to the same person.
+    private static func rival(_ row: Row?) throws -> Rival? {
+        guard let row else { return nil }
+        guard try row.decode("status", as: String.self) == "sending",
+            let other = NotificationID(rawValue: try row.decode("id"))
         else { return .newerSent }
-        return .sending(try held(other, rival))
+        return .sending(try held(other, row))
     }
 
     /// The end of an attempt to send.

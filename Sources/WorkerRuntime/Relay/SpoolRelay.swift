@@ -93,6 +93,8 @@ package final class SpoolRelay: Service, Sendable {
 
     private func drain() async throws -> Drain {
         try await pool.withTransaction { transaction in
+            // As for the outbox: what a crash of the server undoes is published again, and dropped by the inboxes.
+            try await transaction.enqueue("set local synchronous_commit = off")
             guard try await Spool.lock(in: transaction) else { return .locked }
             let messages = try await Spool.oldest(limit: Self.batchSize, in: transaction)
             guard !messages.isEmpty else { return .empty }

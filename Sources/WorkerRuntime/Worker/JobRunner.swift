@@ -11,9 +11,10 @@ import Synchronization
 protocol JobRunner: Sendable {
     /// The most jobs it can run together.
     var maxBatchSize: Int { get }
-    /// Whether jobs that are run together cost less than side by side, so that no lane should take a few where one can take
-    /// all.
-    var prefersFullBatches: Bool { get }
+    /// Takes jobs that one lane is to run, at least one if there is any.
+    ///
+    /// - Parameter freeLanes: how many lanes have nothing to do, this one included.
+    func take(from ready: inout [Job], freeLanes: Int) -> [Job]
     /// Runs jobs; the answers are in the order of the jobs.
     ///
     /// While PostgreSQL is away it waits, and no job ends. Once its task is cancelled, what is unfinished ends as
@@ -22,7 +23,13 @@ protocol JobRunner: Sendable {
 }
 
 extension JobRunner {
-    var prefersFullBatches: Bool { false }
+    /// What is there is spread over the lanes that are free, so that none works while another waits.
+    func take(from ready: inout [Job], freeLanes: Int) -> [Job] {
+        let share = min(maxBatchSize, (ready.count + freeLanes - 1) / freeLanes)
+        let jobs = Array(ready.prefix(share))
+        ready.removeFirst(jobs.count)
+        return jobs
+    }
 }
 
 /// What both kinds of runner need.

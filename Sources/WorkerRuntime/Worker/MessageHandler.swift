@@ -17,3 +17,9 @@ package protocol MessageHandler: Sendable {
 package protocol EffectHandler: Sendable {
     func handle(_ envelope: Envelope, in context: EffectContext) async throws -> Outcome
 }
+
+/// Does the work of messages of both kinds.
+package protocol MixedHandler: EffectHandler, MessageHandler {
+    /// Whether the effect of a message lies outside the database.
+    func hasOutsideEffect(_ envelope: Envelope) -> Bool
+}

@@ -35,7 +35,15 @@ struct MessageRunner: JobRunner {
     }
 
     var maxBatchSize: Int { settings.configuration.batchSize }
-    var prefersFullBatches: Bool { handler is any SetHandler }
+
+    func take(from ready: inout [Job], freeLanes: Int) -> [Job] {
+        // A set costs less than its parts side by side, so no lane takes a few of what one lane can take.
+        let lanes = handler is any SetHandler ? 1 : freeLanes
+        let share = min(maxBatchSize, (ready.count + lanes - 1) / lanes)
+        let jobs = Array(ready.prefix(share))
+        ready.removeFirst(jobs.count)
+        return jobs
+    }
 
     func run(_ jobs: [Job]) async -> [JobResult] {
         batchSizes.record(jobs.count)

@@ -62,8 +62,13 @@ package final class Worker: Service, Sendable {
         logger: Logger
     ) {
         self.init(configuration, consumer, publisher, pool, relay, dependencies, logger) { settings in
-            EffectRunner(handler: handler, settings: settings)
+            if let handler = handler as? any MixedHandler { return Self.mixed(handler, settings) }
+            return EffectRunner(handler: handler, settings: settings)
         }
+    }
+
+    private static func mixed(_ handler: some MixedHandler, _ settings: RunnerSettings) -> any JobRunner {
+        MixedRunner(handler: handler, settings: settings)
     }
 
     private init(
@@ -143,12 +148,8 @@ package final class Worker: Service, Sendable {
                 free.yield()
                 continue
             }
-            // What is there is spread over the lanes that are free, so that none works while another waits.
-            let lanes =
-                runner.prefersFullBatches ? 1 : max(1, configuration.concurrency - busyLanes.load(ordering: .relaxed))
-            let share = min(runner.maxBatchSize, (ready.count + lanes - 1) / lanes)
-            let jobs = Array(ready.prefix(share))
-            ready.removeFirst(jobs.count)
+            let jobs = runner.take(
+                from: &ready, freeLanes: max(1, configuration.concurrency - busyLanes.load(ordering: .relaxed)))
             busyLanes.add(1, ordering: .relaxed)
             tasks.start { [self] in
                 let results = await runner.run(jobs)
