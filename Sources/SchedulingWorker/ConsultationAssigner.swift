@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import Persistence
 import Postgres
+import Scheduling
 import WorkerRuntime
 
 /// Gives a consultation its estimator, moves it and takes it away.

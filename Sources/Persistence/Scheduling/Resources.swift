@@ -7,7 +7,9 @@ package struct Resource: Hashable, Sendable {
     package var kind: ResourceKind
     package var calendlyUser: String?
     package var equipmentType: String?
-    package var skills: Set<String>
+    package var status: EquipmentStatus
+    package var abilities: Abilities
+    package var shifts: Shifts
 
     package var id: ResourceID { assignee.id }
 }
@@ -20,7 +22,7 @@ package enum Resources {
     ) async throws -> [Resource] {
         let rows = try await transaction.query(
             """
-            select id, kind, name, email, calendly_user, equipment_type, skills from resources
+            select \(columns) from resources
             where active and (kind = \(kind.rawValue)
                 or kind = 'equipment' and equipment_type = any(\(equipmentTypes)::text[]))
             order by id
@@ -28,11 +30,26 @@ package enum Resources {
         return try rows.map(decode)
     }
 
+    /// The active people of some crews, by crew and in the order of names.
+    package static func members(
+        of crews: [ResourceID], in transaction: Transaction
+    ) async throws -> [ResourceID: [Resource]] {
+        let rows = try await transaction.query(
+            """
+            select \(columns), crew from resources
+            where active and kind = 'crew_member' and crew = any(\(crews.map(\.rawValue))::text[])
+            order by crew, name
+            """)
+        var members: [ResourceID: [Resource]] = [:]
+        for row in rows { members[try row.decodeRaw("crew"), default: []].append(try decode(row)) }
+        return members
+    }
+
     /// A resource, whether active or not.
     package static func find(_ id: ResourceID, in transaction: Transaction) async throws -> Resource? {
         let rows = try await transaction.query(
             """
-            select id, kind, name, email, calendly_user, equipment_type, skills from resources
+            select \(columns) from resources
             where id = \(id.rawValue)
             """)
         return try rows.first.map(decode)
@@ -42,13 +59,13 @@ package enum Resources {
     ///
     /// All schedulers lock in the order of ids, so none of them waits for one that waits for it. It keeps the waits at the
     /// exclusion constraint short and its refusals rare; it is not what prevents double booking.
-    /// - Returns: those that are still active.
+    /// - Returns: those that are still active, and available if they are machines.
     package static func lock(_ ids: some Sequence<ResourceID>, in transaction: Transaction) async throws -> Set<
         ResourceID
     > {
         let rows = try await transaction.query(
             """
-            select id, active from resources where id = any(\(ids.map(\.rawValue))::text[])
+            select id, active and status = 'available' as active from resources where id = any(\(ids.map(\.rawValue))::text[])
             order by id for no key update
             """)
         var active: Set<ResourceID> = []
@@ -58,12 +75,25 @@ package enum Resources {
         return active
     }
 
+    private static let columns: SQL =
+        """
+        id, kind, name, email, calendly_user, equipment_type, skills, status, certifications::text as certifications, \
+        shifts::text as shifts, time_zone
+        """
+
     private static func decode(_ row: Row) throws -> Resource {
-        Resource(
+        let zone = try row.decode("time_zone", as: String.self)
+        guard let clock = SiteClock(identifier: zone) else {
+            throw PostgresError(.decodingFailed, "resources.time_zone is not an IANA name; correct the row")
+        }
+        return Resource(
             assignee: Assignee(
                 id: try row.decodeRaw("id"), name: try row.decode("name"), email: try row.decode("email")),
             kind: try row.decodeRaw("kind"), calendlyUser: try row.decode("calendly_user"),
-            equipmentType: try row.decode("equipment_type"),
-            skills: Set(try row.decode("skills", as: [String].self)))
+            equipmentType: try row.decode("equipment_type"), status: try row.decodeRaw("status"),
+            abilities: Abilities(
+                skills: Set(try row.decode("skills", as: [String].self)),
+                certifications: try row.decodeJSON("certifications"), clock: clock),
+            shifts: Shifts(clock: clock, shifts: try row.decodeJSON("shifts")))
     }
 }
