@@ -148,6 +148,7 @@ import Transport
         ("service=x&zone=America/New_York", ["service"]),
         ("service=patching&consultation=residential&zone=America/New_York", ["service"]),
         ("consultation=x&zone=America/New_York", ["consultation", "service"]),
+        ("consultation=triage&zone=America/New_York&priority=high", ["priority"]),
         ("service=patching&zone=America/New_York&from=2027-03-01T00:00:00Z&to=2027-05-03T00:00:00Z", ["to"]),
         ("service=patching&zone=America/New_York&crew=res_01KZJ9ZQ8T4X5N7B2C3D6E8F9G", ["crew"]),
         (
@@ -168,8 +169,8 @@ import Transport
             for (body, fields) in [
                 ("{}", ["/service", "/starts_at", "/time_zone"]),
                 (
-                    #"{"service":"patching","consultation":"residential","starts_at":"x","time_zone":"x","job":"x","z":1}"#,
-                    ["/job", "/service", "/starts_at", "/time_zone", "/z"]
+                    #"{"service":"x","consultation":"triage","priority":"low","starts_at":"x","time_zone":"x","job":"x","z":1}"#,
+                    ["/job", "/priority", "/service", "/starts_at", "/time_zone", "/z"]
                 ),
                 (
                     #"{"service":"x","starts_at":"2027-03-16T13:00:00Z","time_zone":"America/New_York"}"#, ["/service"]

@@ -143,6 +143,50 @@ import Testing
         }
     }
 
+    /// The worker sees the paver as available, waits for whoever holds its row, and finds it at the workshop.
+    @Test func aMachineThatBreaksWhileItIsChosenIsNotSent() async throws {
+        try await Office.open { office in
+            try await office.addCrewWithMachines("Crew North")
+            try await office.add(.equipment, "Z Paver", type: "paver")
+            let paver = try #require(try await office.resource("Paver of Crew North"))
+            let request = try office.request(startsAt: "2027-03-16T13:00:00Z")
+            let handling = try await office.pool.withTransaction { transaction in
+                _ = try await transaction.query(
+                    "update resources set status = 'out_of_service' where id = \(paver.rawValue)")
+                let handling = Task { try await office.create(request) }
+                while try await office.count("select count(*) from pg_locks where not granted") == 0 {
+                    await Task.yield()
+                }
+                return handling
+            }
+            #expect(try await handling.value.job.equipment.map(\.name).sorted() == ["Roller of Crew North", "Z Paver"])
+        }
+    }
+
+    /// A writer without locks has inserted and not yet committed: only the constraint sees it, and the answer names it.
+    @Test func timeOffIsRefusedForABookingThatComesMeanwhile() async throws {
+        try await Office.open { office in
+            let crew = try await office.add(.crew, "Crew North")
+            let adding = try await office.pool.withTransaction { transaction in
+                _ = try await transaction.query(
+                    """
+                    insert into allocations (resource_id, during, subject_kind, subject_id)
+                    values (\(crew.rawValue), '[2027-03-16 14:00Z,2027-03-16 15:00Z)', 'job', 'elsewhere')
+                    """)
+                let adding = Task {
+                    try await Self.away(office, crew, "2027-03-16T04:00:00Z", "2027-03-17T04:00:00Z")
+                }
+                while try await office.count("select count(*) from pg_locks where not granted") == 0 {
+                    await Task.yield()
+                }
+                return adding
+            }
+            let problem = try await #require(throws: Problem.self) { try await adding.value }
+            #expect(problem.status == 409 && problem.conflicts.map { $0.booking?.id } == ["elsewhere"])
+            #expect(try await office.count("select count(*) from absences") == 0)
+        }
+    }
+
     @Test func shiftsSkillsCertificatesAndSizeDecideWhoGoes() async throws {
         try await Office.open { office in
             _ = try await office.pool.query(

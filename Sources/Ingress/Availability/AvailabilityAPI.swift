@@ -61,7 +61,7 @@ struct AvailabilityAPI: Sendable {
     }
 }
 
-/// Who or what would go, and as what: `crew`, `estimator`, or the type of a machine.
+/// Who or what would go.
 private struct Goer: Encodable {
     var id: ResourceID
     var name: String

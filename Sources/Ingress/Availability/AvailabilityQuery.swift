@@ -41,7 +41,9 @@ struct AvailabilityQuery: Sendable {
             visit = nil
             query.reject("service", "choice", "give either a service or one kind of consultation")
         }
-        if priorities.count > 1 { query.reject("priority", "choice", "must be one priority") }
+        if priorities.count > 1 || !(priorities.isEmpty || kinds.isEmpty) {
+            query.reject("priority", "choice", "must be one priority, of a job")
+        }
         try query.finish()
         guard let visit, from < to else { preconditionFailure("what is missing has been rejected") }
         question = SlotQuestion(
@@ -63,6 +65,9 @@ enum ConflictCheckInput {
             let lead = reader.resource("crew")
             let job = reader.string("job", length: 64) { text in
                 JobID(rawValue: text) == nil ? ("format", "must be a job's id, such as job_01J...") : nil
+            }
+            if reader.has("priority"), reader.has("consultation") {
+                reader.reject("priority", "choice", "only jobs have one")
             }
             if reader.has("service") == reader.has("consultation") {
                 reader.reject("service", "choice", "give either a service or a kind of consultation")
