@@ -44,6 +44,8 @@ package struct SlotSearch: Sendable {
         package var objection: BusinessCalendar.Closed?
         /// Whom it fails for, each with the first rule that fails.
         package var conflicts: [Problem.Conflict]
+        /// What the company has none of at all, in plain words.
+        package var missing: [String]
         /// What would fit, nearest first.
         package var alternatives: [Alternative]
     }
@@ -87,10 +89,8 @@ package struct SlotSearch: Sendable {
         var reasons: [Reason] = []
         for group in roster.groups where group.members.isEmpty {
             reasons += group.rejections.map(Reason.init)
-            if group.rejected.isEmpty {
-                reasons.append(Reason("There is no active \(group.name.replacing("_", with: " "))."))
-            }
         }
+        reasons += Self.missing(roster).map { Reason($0) }
         let starts = probes(in: window)
         if starts.isEmpty {
             reasons.append(
@@ -108,6 +108,13 @@ package struct SlotSearch: Sendable {
         return reasons
     }
 
+    /// Groups in which there is nobody, and nobody who is kept out either.
+    private static func missing(_ roster: Roster) -> [String] {
+        roster.groups.filter { $0.members.isEmpty && $0.rejected.isEmpty }.map {
+            "There is no active \($0.name.replacing("_", with: " "))."
+        }
+    }
+
     /// The first possible start of each opening.
     private func probes(in window: Interval) -> [Date] {
         guard !finder.isAnyHour else { return [window.start] }
@@ -122,7 +129,7 @@ package struct SlotSearch: Sendable {
         let footprint = finder.footprint
         let roster = try await roster(for: Interval(start: start, end: start), in: transaction)
         let work = footprint.work(from: start)
-        var verdict = Verdict(work: work, conflicts: [], alternatives: [])
+        var verdict = Verdict(work: work, conflicts: [], missing: [], alternatives: [])
         verdict.objection = objection(to: work)
         let selection = roster.groups.selection(in: footprint.occupied(from: start))
         if verdict.objection == nil, let selection {
@@ -130,6 +137,7 @@ package struct SlotSearch: Sendable {
             return verdict
         }
         verdict.conflicts = roster.groups.conflicts(in: footprint.occupied(from: start), clock: clock)
+        verdict.missing = Self.missing(roster)
         verdict.alternatives = try await alternatives(to: start, in: transaction)
         return verdict
     }

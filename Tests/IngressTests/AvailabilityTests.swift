@@ -137,6 +137,13 @@ import Transport
             #expect(try await check(try #require(alternatives[0]["starts_at"]))["fits"] as? Bool == true)
             // The job itself may move over its own time.
             #expect(try await check("2027-03-16T14:00:00Z", #","job":"\#(job)""#)["fits"] as? Bool == true)
+            // What the company has none of is said, or nobody would know why.
+            let response = try await ingress.send(
+                "POST", "/v1/conflict-check",
+                body:
+                    #"{"service":"sealcoating","starts_at":"2027-03-18T13:00:00Z","time_zone":"America/New_York"}"#)
+            #expect(try response.json["fits"] as? Bool == false)
+            #expect(try response.json["missing"] as? [String] == ["There is no active sealcoat rig."])
             let sunday = try await check("2027-03-14T15:00:00Z")
             #expect((sunday["objection"] as? [String: String])?["code"] == "closed_day")
             #expect(sunday["fits"] as? Bool == false && (sunday["conflicts"] as? [Any])?.isEmpty == true)

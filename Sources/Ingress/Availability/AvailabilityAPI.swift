@@ -97,6 +97,7 @@ private struct Verdict: Encodable {
     /// What is wrong with the time itself, as a code and in words.
     var objection: Objection?
     var conflicts: [Problem.Conflict]
+    var missing: [String]
     var alternatives: [Alternative]
 
     struct Objection: Encodable {
@@ -111,6 +112,7 @@ private struct Verdict: Encodable {
         who = verdict.slot.map { Slot($0).who } ?? []
         objection = verdict.objection.map { Objection(code: $0.code, detail: $0.description) }
         conflicts = verdict.conflicts
+        missing = verdict.missing
         alternatives = verdict.alternatives
     }
 }
