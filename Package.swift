@@ -92,9 +92,12 @@ let package = Package(
             name: "SyncWorker",
             dependencies: ["Calendly", "Domain", "Messaging", "Persistence", "Postgres", "WorkerRuntime", log],
             swiftSettings: strict),
+        // Who could go and when, for those who book and for those who only ask
+        .target(
+            name: "Scheduling", dependencies: ["Domain", "Persistence", "Postgres"], swiftSettings: strict),
         .target(
             name: "SchedulingWorker",
-            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "WorkerRuntime", log],
+            dependencies: ["Domain", "Messaging", "Persistence", "Postgres", "Scheduling", "WorkerRuntime", log],
             swiftSettings: strict),
         .target(
             name: "NotificationWorker",
@@ -106,7 +109,8 @@ let package = Package(
         .target(
             name: "Ingress",
             dependencies: [
-                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "Traces", "Transport",
+                "AMQP", "Calendly", "Domain", "Messaging", "Persistence", "Postgres", "Scheduling", "Traces",
+                "Transport",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -206,8 +210,8 @@ let package = Package(
         .testTarget(
             name: "SchedulingWorkerTests",
             dependencies: [
-                "Domain", "Messaging", "Persistence", "Postgres", "SchedulingWorker", "TestSupport", "WorkerRuntime",
-                log,
+                "Domain", "Messaging", "Persistence", "Postgres", "Scheduling", "SchedulingWorker", "TestSupport",
+                "WorkerRuntime", log,
             ], swiftSettings: strict),
         .testTarget(
             name: "NotificationWorkerTests",

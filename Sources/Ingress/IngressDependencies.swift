@@ -24,6 +24,7 @@ package struct IngressDependencies: Sendable {
     package var reads: any ScheduleReads
     package var replays: any ReplayCampaignStore
     package var letters: any LetterStore
+    package var configuration: any ConfigurationStore
     /// Looks up a key by the SHA-256 digest of its whole text and notes its use; nil if there is none.
     package var findApiKey: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     package var probes: Probes
@@ -38,6 +39,7 @@ package struct IngressDependencies: Sendable {
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
         replays: any ReplayCampaignStore, letters: any LetterStore,
+        configuration: any ConfigurationStore,
         findApiKey: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, probes: Probes = Probes(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -60,6 +62,7 @@ package struct IngressDependencies: Sendable {
         self.reads = reads
         self.replays = replays
         self.letters = letters
+        self.configuration = configuration
         self.findApiKey = findApiKey
         self.probes = probes
         self.now = now

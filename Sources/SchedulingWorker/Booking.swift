@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import Persistence
 import Postgres
+import Scheduling
 
 /// Takes resources for a visit: chooses, locks, looks again, inserts; and lets the constraint have the last word.
 struct Booking: Sendable {
@@ -58,7 +59,7 @@ struct Booking: Sendable {
     /// The picture of who is free in `window`.
     func roster(window: Interval, around start: Date, in transaction: Transaction? = nil) async throws -> Roster {
         try await Roster.load(
-            requirements, window: window, week: clock.week(of: start), preferences: preferences,
+            requirements, footprint: footprint, window: window, week: clock.week(of: start), preferences: preferences,
             in: transaction ?? self.transaction)
     }
 

@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import Persistence
 import Postgres
+import Scheduling
 import WorkerRuntime
 
 /// Gives a consultation its estimator, moves it and takes it away.
@@ -96,7 +97,7 @@ struct ConsultationAssigner: Sendable {
                 searches.map {
                     RotaBooking.Visit(
                         subject: $0.search.subject, mayHold: $0.search.appointment.assignee != nil,
-                        occupied: $0.search.occupied, preferences: $0.search.preferences)
+                        occupied: $0.search.occupied, work: $0.search.wanted, preferences: $0.search.preferences)
                 })
             for ((place, search), assignee) in zip(searches, found) {
                 outcomes[place] = try await search.request.work.context.traced {
@@ -213,7 +214,7 @@ struct ConsultationAssigner: Sendable {
         let (occupied, clock) = (search.occupied, search.calendar.clock)
         let window = window(around: search.wanted.start, type: search.type, now: search.request.work.now)
         let roster = try await Roster.load(
-            Requirements(subject: search.subject, leadKind: .estimator),
+            Requirements(subject: search.subject, leadKind: .estimator), footprint: search.footprint,
             window: Interval(start: min(window.start, occupied.start), end: max(window.end, occupied.end)),
             week: clock.week(of: search.wanted.start), preferences: search.preferences, in: transaction)
         var reasons = roster.groups.conflicts(in: occupied, clock: clock).map { $0.reason + "." }

@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import Persistence
 import Postgres
+import Scheduling
 
 /// Takes a crew and machines for a job, or says why that is not possible and what is.
 struct JobBooking: Sendable {
@@ -15,7 +16,7 @@ struct JobBooking: Sendable {
         booking = Booking(
             transaction: transaction,
             requirements: Requirements(
-                subject: .job(job), leadKind: .crew, skills: plan.service.skills,
+                subject: .job(job), leadKind: .crew, demands: plan.service.demands,
                 equipmentTypes: plan.service.equipmentTypes, requestedLead: crew),
             footprint: plan.footprint, preferences: preferences, clock: plan.calendar.clock)
     }
@@ -66,13 +67,15 @@ struct JobBooking: Sendable {
 
     /// No time helps where the company has no crew with the skills, or no such machine.
     private func refuseUnlessStaffed(_ roster: Roster) throws {
-        let missing = roster.groups.filter(\.members.isEmpty).map(\.name)
+        let missing = roster.groups.filter(\.members.isEmpty)
         guard !missing.isEmpty else { return }
-        throw Problem.validation([
+        var problem = Problem.validation([
             Problem.FieldError(
                 pointer: "/service", code: "resource_missing",
-                detail: "No active resource can do this: \(missing.joined(separator: ", ")).")
+                detail: "No active resource can do this: \(missing.map(\.name).joined(separator: ", ")).")
         ])
+        problem.conflicts = missing.flatMap(\.rejections)
+        throw problem
     }
 }
 

@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import Messaging
 import Persistence
+import Scheduling
 import WorkerRuntime
 
 /// `job.create`: a job with its number, its crew and its machines, or a problem that says what would work.

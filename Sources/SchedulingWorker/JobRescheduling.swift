@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import Messaging
 import Persistence
+import Scheduling
 import WorkerRuntime
 
 /// `job.reschedule`: another time, length or crew; the old time is given up only if the new one is had.
@@ -26,7 +27,7 @@ struct JobRescheduling: Sendable {
             let plan = try await JobPlan.make(
                 JobPlan.Wish(
                     service: old.service, priority: old.priority, timeZone: old.timeZone, durationMinutes: minutes,
-                    crew: command.crew),
+                    crew: command.crew, takesWithdrawnService: true),
                 now: work.now, in: work.transaction)
             // The crew and the machines that know the job keep it if they can.
             let held = try await Allocations.held(by: .job(command.job), in: work.transaction)

@@ -13,6 +13,8 @@ struct RotaBooking: Sendable {
         var mayHold: Bool
         /// Buffers included.
         var occupied: Interval
+        /// Without buffers, which is what shifts are about.
+        var work: Interval
         /// Who goes first, the lowest number first.
         var preferences: [ResourceID: Int]
     }
@@ -52,6 +54,12 @@ struct RotaBooking: Sendable {
                 subject: visits[question.visit].subject)
         }
 
+        let outOfShift = visits.enumerated().flatMap { place, visit in
+            people.indices.filter { !people[$0].shifts.off(in: visit.work).isEmpty }.map {
+                Rota.Question(visit: place, candidate: $0)
+            }
+        }
+        rota.learn(outOfShift, taken: Set(outOfShift))
         for _ in 0..<200 {
             var spares = Self.spares
             while case let questions = rota.questions(spares: spares), !questions.isEmpty {
@@ -77,6 +85,7 @@ struct RotaBooking: Sendable {
             } catch let error as PostgresError where error.isOverlap {
                 // Somebody who does not lock was faster. The constraint waited for them to commit.
                 rota.forget()
+                rota.learn(outOfShift, taken: Set(outOfShift))
             }
         }
         // Resources that are released and taken again all the time could keep it here; it comes back later.

@@ -37,7 +37,9 @@ import Transport
         let expected: Set<Permission> =
             switch role {
             case .admin: Set(Permission.allCases)
-            case .operationsManager, .dispatcher, .service: [.readSchedule, .createJob, .changeJob]
+            case .operationsManager: [.readSchedule, .createJob, .changeJob, .changeResources, .changeAbsences]
+            case .dispatcher: [.readSchedule, .createJob, .changeJob, .changeAbsences]
+            case .service: [.readSchedule, .createJob, .changeJob]
             case .sales, .office: [.readSchedule, .createJob]
             case .ops: [.readSchedule, .readLetters, .changeLetters, .replayLetters]
             case .fieldSupervisor: [.readSchedule]
@@ -67,6 +69,11 @@ import Transport
                 ("POST", "/v1/dead-letters/dlt_x/edit", .changeLetters),
                 ("POST", "/v1/dead-letters/dlt_x/discard", .changeLetters),
                 ("POST", "/v1/dead-letters/dlt_x/restore", .changeLetters),
+                ("GET", "/v1/crews", .readSchedule), ("POST", "/v1/crews", .changeResources),
+                ("PATCH", "/v1/equipment/res_x", .changeResources), ("DELETE", "/v1/yards/yrd_x", .changeResources),
+                ("PUT", "/v1/business-hours", .changeResources), ("GET", "/v1/time-off", .readSchedule),
+                ("POST", "/v1/time-off", .changeAbsences), ("DELETE", "/v1/maintenance/abs_x", .changeAbsences),
+                ("GET", "/v1/availability", .readSchedule), ("POST", "/v1/conflict-check", .readSchedule),
             ]
             for (method, path, permission) in requests {
                 let response = try await ingress.send(method, path, key: Self.text)

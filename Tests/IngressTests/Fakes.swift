@@ -221,6 +221,17 @@ struct NoReplayCampaigns: ReplayCampaignStore {
     ) async throws -> ReplayCampaigns.ActResult { .unknown }
 }
 
+/// A database that is away.
+struct NoConfiguration: ConfigurationStore {
+    nonisolated(nonsending) func write<Result: Sendable>(
+        isKept: Bool, _ body: nonisolated(nonsending) (Transaction) async throws -> Result
+    ) async throws -> Result { throw PostgresError(.connectionFailed, "away") }
+
+    nonisolated(nonsending) func read<Result: Sendable>(
+        _ body: nonisolated(nonsending) (Transaction) async throws -> Result
+    ) async throws -> Result { throw PostgresError(.connectionFailed, "away") }
+}
+
 /// API keys in memory.
 final class FakeKeys: Sendable {
     struct State {

@@ -32,20 +32,24 @@ final class Harness: Sendable {
     var port: Int { boundPort.withLock { $0 } }
     var origin: String { "http://127.0.0.1:\(port)" }
 
-    init(_ configure: (inout IngressConfiguration) -> Void, probes: Probes) throws {
-        var configuration = IngressConfiguration(
+    /// - Parameter configuration: by default a database that is away.
+    init(
+        _ configure: (inout IngressConfiguration) -> Void, probes: Probes,
+        configuration: any ConfigurationStore = NoConfiguration()
+    ) throws {
+        var settings = IngressConfiguration(
             address: .init(port: 0), calendlySigningKeys: [Self.signingKey, "the-key-before"])
-        configuration.eventLoopThreads = 1
-        configuration.shutdownDeadline = .seconds(5)
-        configure(&configuration)
+        settings.eventLoopThreads = 1
+        settings.shutdownDeadline = .seconds(5)
+        configure(&settings)
         server = try IngressServer(
-            configuration: configuration,
+            configuration: settings,
             dependencies: IngressDependencies(
                 publish: { [broker] (message) async throws(PublishFailure) in try await broker.publish(message) },
                 note: { [broker] in broker.note($0) }, isBrokerReady: { [broker] in broker.isReady },
                 spool: { [operations] in try await operations.spool($0) }, operations: operations, reads: schedule,
                 replays: replays,
-                letters: letters,
+                letters: letters, configuration: configuration,
                 findApiKey: { [keys] in try await keys.find($0) }, probes: probes, now: { [clock] in clock.now }),
             metrics: metrics, logger: .silent)
     }
@@ -86,9 +90,10 @@ final class Harness: Sendable {
 /// Runs an ingress for the body, and stops it gracefully afterwards.
 func withIngress(
     _ configure: (inout IngressConfiguration) -> Void = { _ in }, probes: Probes = Probes(),
+    configuration: any ConfigurationStore = NoConfiguration(),
     _ body: @escaping @Sendable (Harness) async throws -> Void
 ) async throws {
-    let harness = try Harness(configure, probes: probes)
+    let harness = try Harness(configure, probes: probes, configuration: configuration)
     let group = ServiceGroup(services: [harness.server], logger: .silent)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }

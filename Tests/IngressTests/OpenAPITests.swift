@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import HTTPTypes
 import Logging
+import Persistence
 import TestSupport
 import Testing
 import Transport
@@ -38,7 +39,7 @@ import Transport
                 item.keys.filter(methods.contains).map { "\($0.uppercased()) \(path)" }
             })
         #expect(routes == documented)
-        #expect(routes.count == 26)
+        #expect(routes.count == 75)
         await harness.client.close()
     }
 
@@ -98,7 +99,7 @@ import Transport
             #expect(example["title"] as? String == known.title || known == .notFound, "\(path)")
             count += 1
         }
-        #expect(count == 13)
+        #expect(count == 15)
     }
 
     @Test func requestExamplesPassTheRealValidators() throws {
@@ -110,7 +111,8 @@ import Transport
             "/v1/replay-campaigns": { _ = try ReplayInput.read($0) },
             "/v1/replay-campaigns/plan": { _ = try ReplayInput.read($0) },
         ]
-        for (path, validate) in validators {
+        let configuration = Self.configurationValidators
+        for (path, validate) in validators.merging(configuration.post, uniquingKeysWith: { one, _ in one }) {
             let operation = try #require(paths[path]?["post"] as? [String: Any])
             let content = try #require(
                 (operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])
@@ -120,6 +122,87 @@ import Transport
                 let body = try JSONSerialization.data(withJSONObject: try #require(example["value"]))
                 #expect(throws: Never.self, "\(path) \(name)") { try validate(Array(body)) }
             }
+        }
+    }
+
+    /// What reads the bodies of writes to the configuration, by path.
+    private static var configurationValidators:
+        (post: [String: ([UInt8]) throws -> Void], change: [String: ([UInt8]) throws -> Void])
+    {
+        let birth = ConfigurationAPI.Birth(digest: Array(repeating: 1, count: 32), at: Date(timeIntervalSince1970: 0))
+        func new<Record>(
+            _ read: @escaping (inout ObjectReader, ConfigurationAPI.Birth) -> Record?
+        ) -> ([UInt8]) throws -> Void {
+            { body in
+                _ = try JobInput.read(body) { reader -> Record? in
+                    let record = read(&reader, birth)
+                    _ = reader.string("reason", length: 1_000, multiline: true)
+                    return record
+                }
+            }
+        }
+        func change<Record>(
+            _ record: Record, _ fill: @escaping (inout ObjectReader, inout Record) -> Void
+        ) -> ([UInt8]) throws -> Void {
+            new { reader, _ in
+                var record = record
+                fill(&reader, &record)
+                return record
+            }
+        }
+        var post: [String: ([UInt8]) throws -> Void] = [:]
+        var changes: [String: ([UInt8]) throws -> Void] = [:]
+        let kinds: [(ResourceKind, String)] = [
+            (.crew, "crews"), (.crewMember, "crew-members"), (.estimator, "estimators"), (.equipment, "equipment"),
+        ]
+        for (kind, name) in kinds {
+            post["/v1/" + name] = new { ResourceInput.new(kind, &$0, $1) }
+            let record = ResourceRecord(id: .make(), kind: kind, name: "x", at: birth.at)
+            changes["/v1/\(name)/{id}"] = change(record) { ResourceInput.fill(&$0, &$1) }
+        }
+        post["/v1/yards"] = new(ResourceInput.newYard)
+        changes["/v1/yards/{id}"] = change(Yard(id: .make(), name: "x", at: birth.at)) { ResourceInput.fill(&$0, &$1) }
+        post["/v1/service-types"] = new(PolicyInput.newService)
+        let service = ServiceTypeRecord(code: "x", name: "x", category: .custom, durationMinutes: 60, at: birth.at)
+        changes["/v1/service-types/{code}"] = change(service) { PolicyInput.fill(&$0, &$1) }
+        let consultation = ConsultationTypeRecord(
+            kind: .triage, name: "x", durationMinutes: 60, bufferBeforeMinutes: 0, bufferAfterMinutes: 0,
+            noticeMinutes: 0, horizonDays: 1, cutoffMinutes: 0, anyHour: false, eventTypes: [], version: 1,
+            updatedAt: birth.at)
+        changes["/v1/consultation-types/{kind}"] = change(consultation) { PolicyInput.fill(&$0, &$1) }
+        changes["/v1/business-hours"] = change(BusinessWeek(days: [], version: 1, updatedAt: birth.at)) {
+            PolicyInput.fill(&$0, &$1)
+        }
+        post["/v1/holidays"] = new(PolicyInput.newHoliday)
+        post["/v1/time-off"] = new(PolicyInput.newAbsence)
+        post["/v1/maintenance"] = new(PolicyInput.newAbsence)
+        post["/v1/conflict-check"] = { _ = try ConflictCheckInput.read($0) }
+        return (post, changes)
+    }
+
+    @Test func examplesOfChangesPassTheRealValidatorsAndNameEveryField() throws {
+        let document = try Self.document()
+        let paths = try #require(document["paths"] as? [String: [String: Any]])
+        let schemas = try #require((document["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
+        let validators = Self.configurationValidators
+        for (path, validate) in validators.post.merging(validators.change, uniquingKeysWith: { one, _ in one }) {
+            let item = try #require(paths[path])
+            let operation = try #require((item["patch"] ?? item["put"] ?? item["post"]) as? [String: Any])
+            let content = try #require(
+                ((operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])?[
+                    "application/json"])
+            for (name, example) in try #require(content["examples"] as? [String: [String: Any]]) {
+                let body = try JSONSerialization.data(withJSONObject: try #require(example["value"]))
+                #expect(throws: Never.self, "\(path) \(name)") { try validate(Array(body)) }
+            }
+            // The validators list the fields that there are when they meet one that there is not.
+            let schema = try #require(content["schema"] as? [String: Any])
+            let reference = (schema["$ref"] ?? (schema["allOf"] as? [[String: Any]])?.first?["$ref"]) as? String
+            let name = String(try #require(reference?.split(separator: "/").last))
+            let fields = try #require(schemas[name]?["properties"] as? [String: Any])
+            let problem = try #require(throws: ProblemResponse.self) { try validate(Array(#"{"zz":1}"#.utf8)) }
+            let unknown = try #require(problem.problem.errors.first { $0.pointer == "/zz" })
+            #expect(unknown.detail.hasSuffix("there are " + fields.keys.sorted().joined(separator: ", ")), "\(path)")
         }
     }
 

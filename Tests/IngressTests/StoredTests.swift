@@ -166,6 +166,7 @@ import Transport
                 isBrokerReady: { broker.isReady }, spool: { try await SpooledOperations.spool($0, in: pool) },
                 operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
                 replays: StoredReplayCampaigns(pool: pool, consumers: ["work"]), letters: StoredLetters(pool: pool),
+                configuration: NoConfiguration(),
                 findApiKey: { try await keys.find(digest: $0) }), metrics: TestMetrics(), logger: .silent)
         let group = ServiceGroup(services: [server], logger: .silent)
         let client = HTTPClient(name: "tests")

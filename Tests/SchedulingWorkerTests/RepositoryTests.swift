@@ -124,7 +124,8 @@ import Testing
                 let file = try ResourceImport(json: Array(json.utf8))
                 return try await office.pool.withTransaction { transaction in
                     _ = try await transaction.query("set local role neff_operator")
-                    return try await file.apply(in: transaction)
+                    return try await file.apply(
+                        ChangeNote(actor: "somebody", source: .bulkImport, at: office.now), in: transaction)
                 }
             }
             let file = #"""
@@ -144,6 +145,100 @@ import Testing
             #expect(try row.decode("email", as: String.self) == "n@example.com")
             #expect(try row.decode("skills", as: [String].self) == ["a", "b"])
         }
+    }
+
+    @Test func anImportKnowsPeopleYardsShiftsAndPapers() async throws {
+        try await Office.open { office in
+            func run(_ json: String) async throws -> ResourceImport.Summary {
+                let file = try ResourceImport(json: Array(json.utf8))
+                return try await office.pool.withTransaction { transaction in
+                    _ = try await transaction.query("set local role neff_operator")
+                    return try await file.apply(
+                        ChangeNote(actor: "somebody", source: .bulkImport, at: office.now), in: transaction)
+                }
+            }
+            let yard = YardID.make()
+            _ = try await office.pool.query("insert into yards (id, name) values (\(yard.rawValue), 'Main')")
+            let file = #"""
+                {"resources": [
+                    {"kind": "crew_member", "name": "Jo", "crew": "Crew North", "role": "foreman",
+                     "certifications": [{"name": "cdl", "number": "OH-1", "expires_on": "2028-06-30"}],
+                     "shifts": [{"weekday": 1, "from": "06:30", "to": "15:30"}]},
+                    {"kind": "crew", "name": "Crew North", "yard": "Main"},
+                    {"kind": "equipment", "name": "Paver 1", "equipment_type": "paver", "status": "in_service"}]}
+                """#
+            #expect(try await run(file) == ResourceImport.Summary(added: 3))
+            #expect(try await run(file) == ResourceImport.Summary(unchanged: 3))
+            let crew = try #require(try await office.resource("Crew North"))
+            let jo = try #require(try await office.resource("Jo"))
+            let member = try #require(
+                try await office.pool.withTransaction {
+                    try await ResourceTable(.crewMember).find(jo.rawValue, isLocked: false, in: $0)
+                })
+            #expect(member.crew == crew && member.role == "foreman" && member.version == 1)
+            #expect(
+                member.certifications == [
+                    Certification(name: "cdl", number: "OH-1", expiresOn: LocalDay("2028-06-30"))
+                ])
+            #expect(member.shifts?.map(\.from.description) == ["06:30"])
+
+            // What a file does not mention stays: no import puts a machine to work that is at the workshop.
+            let less = #"""
+                {"resources": [
+                    {"kind": "crew_member", "name": "Jo", "shifts": null},
+                    {"kind": "equipment", "name": "Paver 1", "equipment_type": "paver"}]}
+                """#
+            #expect(try await run(less) == ResourceImport.Summary(changed: 1, unchanged: 1))
+            #expect(
+                try await office.count("select count(*) from resources where status = 'in_service'") == 1)
+            #expect(
+                try await office.count(
+                    """
+                    select count(*) from resources where name = 'Jo' and crew = \(crew.rawValue) and shifts = '[]'
+                        and certifications <> '[]' and version = 2
+                    """) == 1)
+            #expect(
+                try await office.count(
+                    """
+                    select count(*) from change_log where subject_kind = 'crew_member' and source = 'bulk_import'
+                        and actor = 'somebody'
+                    """) == 2)
+
+            for (resource, fault) in [
+                (#"{"kind": "crew", "name": "A", "yard": "Moon"}"#, "crew A: yard: there is no yard Moon."),
+                (
+                    #"{"kind": "crew_member", "name": "A", "crew": "Moon"}"#,
+                    "crew_member A: crew: there is no crew Moon."
+                ),
+            ] {
+                let error = await #expect(throws: ResourceImport.Invalid.self) {
+                    try await run(#"{"resources": [\#(resource)]}"#)
+                }
+                #expect(error?.faults == [fault])
+            }
+            _ = try await office.pool.query("update resources set name = 'Crew Nord' where id = \(crew.rawValue)")
+            let renamed = await #expect(throws: ResourceImport.Invalid.self) {
+                try await run(#"{"resources": [{"kind": "crew", "name": "Crew North"}]}"#)
+            }
+            #expect(renamed?.faults == ["crew Crew North: name: is called Crew Nord now; correct the file."])
+        }
+    }
+
+    @Test func aDetailThatCannotBeIsNamed() {
+        let json = #"""
+            {"resources": [
+                {"kind": "crew", "name": "A", "status": "broken", "role": "x"},
+                {"kind": "equipment", "name": "B", "equipment_type": "x", "shifts": []},
+                {"kind": "crew", "name": "C", "certifications": [{"expires_on": "soon"}], "shifts": [{"weekday": 8}]},
+                {"kind": "crew", "name": "D", "certifications": "x"}]}
+            """#
+        let error = #expect(throws: ResourceImport.Invalid.self) { try ResourceImport(json: Array(json.utf8)) }
+        #expect(
+            error?.faults.map { $0.prefix { $0 != ":" } } == [
+                "resources[0].status", "resources[0].crew, role", "resources[0].status",
+                "resources[1].certifications, shifts", "resources[2].certifications[0].name",
+                "resources[2].certifications[0].expires_on", "resources[2].shifts[0]", "resources[3].certifications",
+            ])
     }
 
     @Test func everyFaultOfAFileIsNamed() {

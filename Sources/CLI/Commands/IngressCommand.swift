@@ -111,7 +111,7 @@ struct IngressCommand: AsyncParsableCommand {
             },
             operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
             replays: StoredReplayCampaigns(pool: pool, consumers: try ReplayConsumers.all()),
-            letters: StoredLetters(pool: pool),
+            letters: StoredLetters(pool: pool), configuration: StoredConfiguration(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes { await readiness().allSatisfy(\.isReady) })
     }

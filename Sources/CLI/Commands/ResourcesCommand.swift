@@ -17,13 +17,19 @@ struct ResourcesCommand: AsyncParsableCommand {
                 {"resources": [
                   {"kind": "estimator", "name": "Estimator East", "email": "...", "calendly_user": "https://api.calendly.com/users/..."},
                   {"kind": "crew", "name": "Crew North", "email": "...", "skills": ["asphalt"]},
-                  {"kind": "equipment", "name": "Paver 1", "equipment_type": "paver"}
+                  {"kind": "crew_member", "name": "Jo Sample", "crew": "Crew North", "role": "foreman",
+                   "certifications": [{"name": "cdl", "number": "OH-1", "expires_on": "2028-06-30"}],
+                   "shifts": [{"weekday": 1, "from": "06:30", "to": "15:30"}]},
+                  {"kind": "equipment", "name": "Paver 1", "equipment_type": "paver", "status": "available", "yard": "Main"}
                 ]}
 
-                A resource is known by its kind and name. Resources that the file does not mention stay as they are.
+                A resource is known by its kind and name. Resources that the file does not mention stay as they are. Of a \
+                resource in it, the yard, crew, role, status, certifications and shifts stay too where the file does not \
+                mention them; everything else that it leaves out is cleared.
                 """)
 
         @Argument(help: "The file.") var file: String
+        @OptionGroup var who: OperatorOptions
 
         func run() async throws {
             guard let data = FileManager.default.contents(atPath: file) else {
@@ -40,8 +46,14 @@ struct ResourcesCommand: AsyncParsableCommand {
                 throw Failure(
                     .data, "\(file): no mail can be sent to the email of \(entry.kind.rawValue) \(entry.name)")
             }
-            let summary = try await Database.with("resources") { pool in
-                try await pool.withTransaction { transaction in try await resources.apply(in: transaction) }
+            let note = ChangeNote(actor: who.actor, source: .bulkImport, at: Date())
+            let summary: ResourceImport.Summary
+            do {
+                summary = try await Database.with("resources") { pool in
+                    try await pool.withTransaction { transaction in try await resources.apply(note, in: transaction) }
+                }
+            } catch let error as ResourceImport.Invalid {
+                throw Failure(.data, "\(file):\n\(error)")
             }
             print("\(summary.added) added, \(summary.changed) changed, \(summary.unchanged) unchanged")
         }

@@ -3,7 +3,7 @@ import Foundation
 
 /// Who acts at this terminal, for the operator log.
 struct OperatorOptions: ParsableArguments {
-    @Option(name: .customLong("as"), help: "Who does this, for the operator log; the system's user without it.")
+    @Option(name: .customLong("as"), help: "Who does this, for the record; the system's user without it.")
     var name: String?
 
     func validate() throws {

@@ -1,3 +1,5 @@
+package import Foundation
+
 /// Why a request could not be met, in the shape of RFC 9457 (problem details for HTTP).
 ///
 /// A worker stores it as the outcome of an operation, and the API answers with it.
@@ -26,17 +28,42 @@ package struct Problem: Codable, Hashable, Sendable, Error {
         }
     }
 
-    /// A resource that is taken, and when. It never tells by whom.
+    /// A resource that is in the way, and why.
     package struct Conflict: Codable, Hashable, Sendable {
         package var resource: ResourceID
         package var resourceName: String
-        /// Why, in plain words.
+        /// Why, in plain words. It does not tell for whom a resource is taken.
         package var reason: String
+        /// What takes it; only where whoever asks is to move that thing first.
+        package var booking: BookingInTheWay?
 
-        package init(resource: ResourceID, resourceName: String, reason: String) {
+        package init(resource: ResourceID, resourceName: String, reason: String, booking: BookingInTheWay? = nil) {
             self.resource = resource
             self.resourceName = resourceName
             self.reason = reason
+            self.booking = booking
+        }
+    }
+
+    /// A booking that has to make room.
+    package struct BookingInTheWay: Codable, Hashable, Sendable {
+        /// As in `allocations.subject_kind`; a consultation is named as one.
+        package var kind: String
+        package var id: String
+        /// What people call it.
+        package var name: String
+        package var customer: String?
+        /// When the resource is taken, buffers included.
+        package var startsAt: Date
+        package var endsAt: Date
+
+        package init(kind: String, id: String, name: String, customer: String?, startsAt: Date, endsAt: Date) {
+            self.kind = kind
+            self.id = id
+            self.name = name
+            self.customer = customer
+            self.startsAt = startsAt
+            self.endsAt = endsAt
         }
     }
 

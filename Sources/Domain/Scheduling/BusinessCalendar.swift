@@ -23,6 +23,11 @@ package struct BusinessCalendar: Hashable, Sendable {
         /// Stable, such as `holiday`.
         package var code: String
         package var description: String
+
+        package init(code: String, description: String) {
+            self.code = code
+            self.description = description
+        }
     }
 
     package init(clock: SiteClock, hours: [Int: Hours], holidays: [LocalDay: String] = [:]) {

@@ -51,4 +51,16 @@ package struct Footprint: Hashable, Sendable {
         Interval(
             start: start - Double(bufferBeforeMinutes) * 60, end: start + Double(workMinutes + bufferAfterMinutes) * 60)
     }
+
+    /// Everything that visits which start in `window` touch.
+    package func reach(of window: Interval) -> Interval {
+        Interval(
+            start: window.start - Double(bufferBeforeMinutes) * 60,
+            end: window.end + Double(workMinutes + bufferAfterMinutes) * 60)
+    }
+
+    /// The parts of the taken time that are not work.
+    package var buffers: Candidate.Buffers {
+        Candidate.Buffers(before: Double(bufferBeforeMinutes) * 60, after: Double(bufferAfterMinutes) * 60)
+    }
 }

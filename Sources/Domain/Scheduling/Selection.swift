@@ -22,7 +22,8 @@ extension [CandidateGroup] {
         return Selection(members: members)
     }
 
-    /// Who is in the way of `wanted`, in plain words, for each group that has nobody free.
+    /// Why nobody can go at `wanted`, in plain words, for each group that has nobody free: for each candidate the first rule
+    /// that fails.
     ///
     /// - Parameter limit: at most so many lines; a fleet of fifty trucks helps nobody.
     package func conflicts(in wanted: Interval, clock: SiteClock, limit: Int = 20) -> [Problem.Conflict] {
@@ -30,14 +31,26 @@ extension [CandidateGroup] {
         var conflicts: [Problem.Conflict] = []
         for group in self where group.free(in: wanted) == nil {
             for member in group.members {
+                let name = member.assignee.name
                 let times = member.clashes(with: wanted).prefix(3).map { clock.text($0, knownDay: day) }
+                let reason =
+                    member.firstRefusal(of: wanted).map { "\(name) \($0.words(clock, knownDay: day))" }
+                    ?? "\(name) is taken \(times.joined(separator: " and "))"
                 conflicts.append(
-                    Problem.Conflict(
-                        resource: member.assignee.id, resourceName: member.assignee.name,
-                        reason: "\(member.assignee.name) is taken \(times.joined(separator: " and "))"))
+                    Problem.Conflict(resource: member.assignee.id, resourceName: name, reason: reason))
             }
+            conflicts += group.rejections
         }
         if conflicts.count > limit { conflicts.removeLast(conflicts.count - limit) }
         return conflicts
+    }
+}
+
+extension CandidateGroup {
+    /// Those who cannot go at any time, as a problem lists them.
+    package var rejections: [Problem.Conflict] {
+        rejected.map {
+            Problem.Conflict(resource: $0.assignee.id, resourceName: $0.assignee.name, reason: $0.reason)
+        }
     }
 }

@@ -110,7 +110,7 @@ package struct SlotFinder: Sendable {
         var next = start
         for group in groups {
             // One free member is enough, so the group is held up until its first member is through.
-            let ends = group.members.map { $0.clashes(with: wanted).last?.end ?? wanted.start }
+            let ends = group.members.map { $0.earliestStart(pastObstaclesOf: wanted) }
             guard let end = ends.min() else { return nil }
             next = max(next, end + Double(footprint.bufferBeforeMinutes) * 60)
         }
@@ -121,7 +121,7 @@ package struct SlotFinder: Sendable {
         let wanted = footprint.occupied(from: start)
         var next = start
         for group in groups {
-            let starts = group.members.map { $0.clashes(with: wanted).first?.start ?? wanted.end }
+            let starts = group.members.map { $0.latestEnd(beforeObstaclesOf: wanted) }
             guard let begin = starts.max() else { return nil }
             next = min(next, begin - Double(footprint.workMinutes + footprint.bufferAfterMinutes) * 60)
         }

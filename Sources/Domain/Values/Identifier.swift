@@ -102,13 +102,18 @@ package enum OperationTag: Identified { package static let identifierPrefix = "o
 package enum NotificationTag: Identified { package static let identifierPrefix = "ntf" }
 package enum DeadLetterTag: Identified { package static let identifierPrefix = "dlt" }
 package enum ReplayCampaignTag: Identified { package static let identifierPrefix = "rpl" }
+package enum YardTag: Identified { package static let identifierPrefix = "yrd" }
+package enum AbsenceTag: Identified { package static let identifierPrefix = "abs" }
 
 package typealias CustomerID = Identifier<CustomerTag>
 package typealias ConsultationID = Identifier<ConsultationTag>
 package typealias JobID = Identifier<JobTag>
-/// A crew, an estimator or a piece of equipment.
+/// A crew, somebody of a crew, an estimator or a piece of equipment.
 package typealias ResourceID = Identifier<ResourceTag>
 package typealias OperationID = Identifier<OperationTag>
 package typealias NotificationID = Identifier<NotificationTag>
 package typealias DeadLetterID = Identifier<DeadLetterTag>
 package typealias ReplayCampaignID = Identifier<ReplayCampaignTag>
+package typealias YardID = Identifier<YardTag>
+/// A time off of somebody, or a maintenance window of a machine.
+package typealias AbsenceID = Identifier<AbsenceTag>

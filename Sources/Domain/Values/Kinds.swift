@@ -27,6 +27,11 @@ package enum JobState: String, Codable, CaseIterable, Sendable {
     case needsReschedule = "needs_reschedule"
 }
 
+/// What a service is for.
+package enum ServiceCategory: String, Codable, CaseIterable, Sendable {
+    case residential, commercial, maintenance, emergency, custom
+}
+
 /// How urgent a job is, most urgent first.
 package enum Priority: String, Codable, CaseIterable, Sendable {
     case emergency, high, standard, low
@@ -35,6 +40,28 @@ package enum Priority: String, Codable, CaseIterable, Sendable {
 /// What a resource is.
 package enum ResourceKind: String, Codable, CaseIterable, Sendable {
     case crew, estimator, equipment
+    /// Somebody of a crew: not booked, but a crew is only as able as those of its people who are there.
+    case crewMember = "crew_member"
+
+    /// In words.
+    package var words: String { rawValue.replacing("_", with: " ") }
+}
+
+/// Whether a machine can be used.
+package enum EquipmentStatus: String, Codable, CaseIterable, Sendable {
+    case available
+    /// At the workshop.
+    case inService = "in_service"
+    /// Broken, lent or sold.
+    case outOfService = "out_of_service"
+}
+
+/// Why somebody or something is away.
+package enum AbsenceKind: String, Codable, CaseIterable, Sendable {
+    /// Of people: crews, their members and estimators.
+    case timeOff = "time_off"
+    /// Of machines.
+    case maintenance
 }
 
 /// What an entry of the change log records.
@@ -48,6 +75,7 @@ package enum ChangeType: String, Codable, CaseIterable, Sendable {
     case noteAdded = "note_added"
     case overrideUsed = "override_used"
     case weatherMoved = "weather_moved"
+    case deactivated, removed
 }
 
 /// Where a change came from.

@@ -16,6 +16,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
     case scheduleConflict = "schedule-conflict"
     case illegalTransition = "illegal-transition"
     case versionMismatch = "version-mismatch"
+    case preconditionRequired = "precondition-required"
     case overloaded
     case dependencyUnavailable = "dependency-unavailable"
     case internalError = "internal-error"
@@ -32,6 +33,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
         case .payloadTooLarge: 413
         case .unsupportedMediaType: 415
         case .validation, .idempotencyKeyReused: 422
+        case .preconditionRequired: 428
         case .internalError: 500
         case .overloaded, .dependencyUnavailable: 503
         }
@@ -53,6 +55,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
         case .scheduleConflict: "The time is not free"
         case .illegalTransition: "The present state does not allow this"
         case .versionMismatch: "The thing has changed meanwhile"
+        case .preconditionRequired: "The request must say which version it changes"
         case .overloaded: "Too much at once"
         case .dependencyUnavailable: "A service that is needed is away"
         case .internalError: "Something went wrong here"
@@ -96,6 +99,9 @@ package enum ProblemType: String, CaseIterable, Sendable {
             "The thing is in a state in which this cannot be done, such as a canceled job that should be moved."
         case .versionMismatch:
             "If-Match names an older version. Read the thing again, look at what changed, and decide anew."
+        case .preconditionRequired:
+            "Read the thing, and send its ETag as If-Match, so that you do not overwrite what somebody else has changed "
+                + "meanwhile. `If-Match: *` changes it whatever its version is."
         case .overloaded:
             "More requests are being stored than may be at once. Send the same request again after the time in Retry-After."
         case .dependencyUnavailable:

@@ -12,9 +12,19 @@ enum EntityTag {
         let tag = header[...].trimming(\.isWhitespace)
         if tag == "*" { return nil }
         guard let version = version(of: tag) else {
-            throw .malformed("If-Match", "must be the ETag of the job as it was read, such as \"3\" with its quotes")
+            throw .malformed("If-Match", "must be the ETag of the thing as it was read, such as \"3\" with its quotes")
         }
         return version
+    }
+
+    /// The version that `If-Match` insists on; nil if it is `*`.
+    ///
+    /// - Throws: `ProblemResponse` 428 if there is no such header, 400 as `expectedVersion`.
+    static func requiredVersion(_ headers: HTTPFields) throws(ProblemResponse) -> Int? {
+        guard headers[.ifMatch] != nil else {
+            throw ProblemResponse(.preconditionRequired, "There is no If-Match header.")
+        }
+        return try expectedVersion(headers)
     }
 
     /// Whether `If-None-Match` names this version, so that the caller has it already. Comparison is weak, as it must be.

@@ -28,6 +28,7 @@ extension HTTPField.Name {
     static let idempotentReplayed = Self.literal("Idempotent-Replayed")
     static let prefer = Self.literal("Prefer")
     static let preferenceApplied = Self.literal("Preference-Applied")
+    static let link = Self.literal("Link")
     static let requestID = Self.literal("X-Request-Id")
     static let retryAfter = Self.literal("Retry-After")
     static let traceParent = Self.literal("traceparent")

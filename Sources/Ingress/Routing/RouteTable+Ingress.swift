@@ -5,7 +5,8 @@ import Persistence
 extension RouteTable {
     /// Everything that the ingress answers.
     static func ingress(
-        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, letters: LettersAPI, probes: Probes,
+        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, letters: LettersAPI,
+        more: [ConfigurationAPI.Entry], probes: Probes,
         limits: IngressConfiguration.Limits
     ) -> RouteTable {
         var routes: [Route] = []
@@ -51,6 +52,8 @@ extension RouteTable {
         staffOnly(.post, "/v1/dead-letters/{id}/edit", .changeLetters, letters.edit)
         staffOnly(.post, "/v1/dead-letters/{id}/discard", .changeLetters, letters.discard)
         staffOnly(.post, "/v1/dead-letters/{id}/restore", .changeLetters, letters.restore)
+
+        for entry in more { staffOnly(entry.method, entry.template, entry.permission, entry.handler) }
 
         open(.get, "/v1/openapi.json") { _ in OpenAPIDocument.response }
         open(.get, "/problems/{type}", ProblemPage.get)

@@ -44,6 +44,8 @@ package final class IngressServer: Service {
             webhook: webhook,
             staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
             replays: ReplayAPI(campaigns: dependencies.replays), letters: LettersAPI(letters: dependencies.letters),
+            more: ConfigurationAPI(store: dependencies.configuration).routes
+                + AvailabilityAPI(store: dependencies.configuration, now: dependencies.now).routes,
             probes: dependencies.probes, limits: configuration.limits)
         responder = Responder(
             table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),

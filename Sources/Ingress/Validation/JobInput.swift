@@ -71,6 +71,13 @@ enum JobInput {
 
     /// - Throws: `ProblemResponse`: 400 if the body is not JSON, 422 with every fault if a field is invalid.
     static func read<Value>(_ body: [UInt8], _ read: (inout ObjectReader) -> Value?) throws -> Value {
+        try Self.read(members(body), read)
+    }
+
+    /// The fields of a body.
+    ///
+    /// - Throws: `ProblemResponse`: 400 if the body is not JSON, 422 if it is no object.
+    static func members(_ body: [UInt8]) throws -> [String: JSONValue] {
         let value: JSONValue
         do throws(JSONParser.Failure) {
             value = try JSONParser.parse(body)
@@ -83,6 +90,13 @@ enum JobInput {
                     Problem.FieldError(pointer: "", code: "type", detail: "must be an object, not \(value.kind)")
                 ]))
         }
+        return members
+    }
+
+    /// - Throws: `ProblemResponse` 422 with every fault if a field is invalid.
+    static func read<Value>(
+        _ members: [String: JSONValue], _ read: (inout ObjectReader) -> Value?
+    ) throws -> Value {
         var reader = ObjectReader(members)
         let result = read(&reader)
         let errors = reader.finish()
@@ -90,14 +104,5 @@ enum JobInput {
             throw ProblemResponse(Problem.validation(Array(errors.prefix(maxFaults))))
         }
         return result
-    }
-}
-
-extension ObjectReader {
-    fileprivate mutating func resource(_ name: String) -> ResourceID? {
-        string(name, length: 64) { text in
-            ResourceID(rawValue: text) == nil ? ("format", "must be a resource's id, such as res_01J...") : nil
-        }
-        .flatMap(ResourceID.init(rawValue:))
     }
 }

@@ -109,6 +109,44 @@ struct ObjectReader {
         }
     }
 
+    /// A list of objects.
+    mutating func objects<Value>(
+        _ name: String, _ presence: Presence = .optional, atMost count: Int, read: (inout ObjectReader) -> Value?
+    ) -> [Value]? {
+        guard let value = value(name, presence) else { return nil }
+        guard case .array(let elements) = value else {
+            reject(name, "type", "must be an array, not \(value.kind)")
+            return nil
+        }
+        guard elements.count <= count else {
+            reject(name, "too_long", "must have at most \(count) elements")
+            return nil
+        }
+        return elements.enumerated().compactMap { index, element in
+            guard case .object(let members) = element else {
+                errors.append(
+                    Problem.FieldError(
+                        pointer: pointer(name) + "/\(index)", code: "type",
+                        detail: "must be an object, not \(element.kind)"))
+                return nil
+            }
+            var reader = ObjectReader(members, path: pointer(name) + "/\(index)")
+            let result = read(&reader)
+            errors += reader.finish()
+            return result
+        }
+    }
+
+    /// `true` or `false`.
+    mutating func flag(_ name: String, _ presence: Presence = .optional) -> Bool? {
+        guard let value = value(name, presence) else { return nil }
+        guard case .bool(let flag) = value else {
+            reject(name, "type", "must be true or false, not \(value.kind)")
+            return nil
+        }
+        return flag
+    }
+
     private enum Element<Value> {
         case success(Value)
         case failure((code: String, detail: String))
@@ -196,6 +234,12 @@ struct ObjectReader {
             return nil
         case let value?: return value
         }
+    }
+
+    /// Whether a field is there, as null or with a value; it is known then.
+    mutating func isGiven(_ name: String) -> Bool {
+        known.insert(name)
+        return members[name] != nil
     }
 
     /// Whether a field is given, valid or not.

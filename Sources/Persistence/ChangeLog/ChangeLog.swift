@@ -10,12 +10,15 @@ package struct ChangeLogEntry: Sendable {
     package enum Subject: Hashable, Sendable {
         case consultation(ConsultationID)
         case job(JobID)
+        /// What people configure, such as a crew or the business hours.
+        case configuration(kind: String, id: String)
 
         /// As in the column `subject_kind`.
         package var kind: String {
             switch self {
             case .consultation: "consultation"
             case .job: "job"
+            case .configuration(let kind, _): kind
             }
         }
 
@@ -23,6 +26,7 @@ package struct ChangeLogEntry: Sendable {
             switch self {
             case .consultation(let id): id.rawValue
             case .job(let id): id.rawValue
+            case .configuration(_, let id): id
             }
         }
     }
@@ -66,7 +70,7 @@ package struct ChangeLogEntry: Sendable {
     }
 }
 
-/// The record of every change to consultations and jobs. The database refuses to change or delete what is in it.
+/// The record of every change to consultations, jobs and what people configure. The database refuses to change or delete what is in it.
 package enum ChangeLog {
     /// Adds an entry to the transaction of the change that it tells of, with its next statement or its commit.
     ///

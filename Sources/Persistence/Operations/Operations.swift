@@ -149,12 +149,12 @@ package enum Operations {
             """
     }
 
-    private static let columns: SQL = """
+    static let columns: SQL = """
         id, principal, route, idempotency_key, request_hash, status, http_status, outcome, subject_id, message_id,
         created_at, finished_at
         """
 
-    private static func decode(_ row: Row) throws -> Operation {
+    static func decode(_ row: Row) throws -> Operation {
         var operation = Operation(
             id: try row.decodeRaw("id"), principal: try row.decode("principal"), route: try row.decode("route"),
             idempotencyKey: try row.decode("idempotency_key"), requestHash: try row.decode("request_hash"),

@@ -9,6 +9,8 @@ package enum Subject: Hashable, Sendable {
     case job(JobID)
     /// As programs took them that knew no appointments; nothing new is taken so.
     case consultation(ConsultationID)
+    /// Time off or maintenance: nothing can be booked over it.
+    case absence(AbsenceKind, AbsenceID)
 
     /// As in the column `subject_kind`.
     package var kind: String {
@@ -16,6 +18,7 @@ package enum Subject: Hashable, Sendable {
         case .appointment: "appointment"
         case .job: "job"
         case .consultation: "consultation"
+        case .absence(let kind, _): kind.rawValue
         }
     }
 
@@ -24,6 +27,7 @@ package enum Subject: Hashable, Sendable {
         case .appointment(let id): id
         case .job(let id): id.rawValue
         case .consultation(let id): id.rawValue
+        case .absence(_, let id): id.rawValue
         }
     }
 }

@@ -11,7 +11,14 @@ package struct ServiceType: Hashable, Sendable {
     package var equipmentTypes: [String]
     /// Skills that a crew must have, all of them.
     package var skills: Set<String>
+    /// The fewest people; nil if any crew will do.
+    package var crewSize: Int?
     package var isAnyHour: Bool
+    /// Whether new jobs may be of it.
+    package var isActive: Bool
+
+    /// What it asks of a crew.
+    package var demands: Demands { Demands(skills: skills, crewSize: crewSize) }
 }
 
 /// What a kind of consultation needs.
@@ -29,7 +36,7 @@ package enum BookingRules {
         let rows = try await transaction.query(
             """
             select code, name, duration_minutes, buffer_before_minutes, buffer_after_minutes, equipment_types, skills,
-                any_hour
+                crew_size, any_hour, active
             from service_types where code = \(code)
             """)
         return try rows.first.map { row in
@@ -38,8 +45,16 @@ package enum BookingRules {
             return ServiceType(
                 code: try row.decode("code"), name: try row.decode("name"), footprint: try Footprint(row: row),
                 equipmentTypes: types, skills: Set(try row.decode("skills", as: [String].self)),
-                isAnyHour: try row.decode("any_hour"))
+                crewSize: try row.decode("crew_size"), isAnyHour: try row.decode("any_hour"),
+                isActive: try row.decode("active"))
         }
+    }
+
+    package static func consultationType(
+        _ kind: ConsultationKind, in transaction: Transaction
+    ) async throws -> ConsultationType? {
+        let rows = try await transaction.query("\(consultationTypes) where kind = \(kind.rawValue)")
+        return try rows.first.map(ConsultationType.init(row:))
     }
 
     static let consultationTypes: SQL = """

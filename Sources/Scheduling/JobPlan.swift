@@ -1,34 +1,49 @@
-import Domain
-import Foundation
-import Persistence
-import Postgres
+package import Domain
+package import Foundation
+package import Persistence
+package import Postgres
 
 /// What a job command asks for, checked against the rules in the database.
-struct JobPlan: Sendable {
-    let service: ServiceType
-    let calendar: BusinessCalendar
-    let footprint: Footprint
-    let isAnyHour: Bool
-    let now: Date
+package struct JobPlan: Sendable {
+    package let service: ServiceType
+    package let calendar: BusinessCalendar
+    package let footprint: Footprint
+    package let isAnyHour: Bool
+    package let now: Date
 
-    var finder: SlotFinder {
+    package var finder: SlotFinder {
         SlotFinder(calendar: calendar, isAnyHour: isAnyHour, footprint: footprint)
     }
 
     /// What the request is checked for.
-    struct Wish: Sendable {
-        var service: String
-        var priority: Priority
-        var timeZone: String
+    package struct Wish: Sendable {
+        package var service: String
+        package var priority: Priority
+        package var timeZone: String
         /// Nil takes the service's default.
-        var durationMinutes: Int?
-        var crew: ResourceID?
+        package var durationMinutes: Int?
+        package var crew: ResourceID?
         /// Where the zone stands in the request.
-        var timeZonePointer = "/site/time_zone"
+        package var timeZonePointer = "/site/time_zone"
+        /// For a job that is there already: its service may have been withdrawn meanwhile.
+        package var takesWithdrawnService = false
+
+        package init(
+            service: String, priority: Priority, timeZone: String, durationMinutes: Int? = nil,
+            crew: ResourceID? = nil, timeZonePointer: String = "/site/time_zone", takesWithdrawnService: Bool = false
+        ) {
+            self.service = service
+            self.priority = priority
+            self.timeZone = timeZone
+            self.durationMinutes = durationMinutes
+            self.crew = crew
+            self.timeZonePointer = timeZonePointer
+            self.takesWithdrawnService = takesWithdrawnService
+        }
     }
 
     /// - Throws: `Problem.validation` with every field that does not fit.
-    static func make(_ wish: Wish, now: Date, in transaction: Transaction) async throws -> JobPlan {
+    package static func make(_ wish: Wish, now: Date, in transaction: Transaction) async throws -> JobPlan {
         var errors: [Problem.FieldError] = []
         func refuse(_ pointer: String, _ code: String, _ detail: String) {
             errors.append(Problem.FieldError(pointer: pointer, code: code, detail: detail))
@@ -39,13 +54,17 @@ struct JobPlan: Sendable {
         }
         let service = try await BookingRules.serviceType(wish.service, in: transaction)
         if service == nil { refuse("/service", "unknown_service", "There is no service type with this code.") }
+        if let service, !service.isActive, !wish.takesWithdrawnService {
+            refuse("/service", "withdrawn_service", "\(service.name) is no longer offered.")
+        }
         if let crew = wish.crew {
             let resources = try await Resources.active(.crew, equipmentTypes: [], in: transaction)
             let found = resources.first { $0.id == crew }
             if found == nil { refuse("/crew", "unknown_crew", "There is no active crew with this id.") }
-            let missing = found.map { (service?.skills ?? []).subtracting($0.skills).sorted() } ?? []
-            if !missing.isEmpty {
-                refuse("/crew", "skill_missing", "This crew lacks: \(missing.joined(separator: ", ")).")
+            if let found, let service,
+                let objection = try await ResourceRules.objection(to: found, service.demands, in: transaction)
+            {
+                refuse("/crew", objection.code, "This crew \(objection.words).")
             }
         }
         guard let clock, let service else { throw Problem.validation(errors) }
@@ -67,16 +86,16 @@ struct JobPlan: Sendable {
     }
 
     /// How late a start may be told: the crew is on its way while somebody types.
-    static let lateness: TimeInterval = 15 * 60
+    package static let lateness: TimeInterval = 15 * 60
 
     /// Further ahead a date is rather a typing error.
-    static let horizonDays = 730
+    package static let horizonDays = 730
 
     /// How many days a search for the first free time goes.
-    var searchDays: Double { isAnyHour ? 14 : 60 }
+    package var searchDays: Double { isAnyHour ? 14 : 60 }
 
     /// What is wrong with a start, business hours and holidays included; nil if nothing is.
-    func objection(to start: Date) -> Problem.FieldError? {
+    package func objection(to start: Date) -> Problem.FieldError? {
         func error(_ code: String, _ detail: String) -> Problem.FieldError {
             Problem.FieldError(pointer: "/starts_at", code: code, detail: detail)
         }
@@ -89,7 +108,7 @@ struct JobPlan: Sendable {
     }
 
     /// When alternatives to `start` may start.
-    func alternativesWindow(around start: Date) -> Interval {
+    package func alternativesWindow(around start: Date) -> Interval {
         let day: TimeInterval = 86400
         let horizon = now + Double(Self.horizonDays) * day
         let near = min(max(start, now), horizon)
