@@ -24,6 +24,7 @@ package struct IngressDependencies: Sendable {
     package var reads: any ScheduleReads
     package var replays: any ReplayCampaignStore
     package var letters: any LetterStore
+    package var accounts: any AccountStore
     /// Looks up a key by the SHA-256 digest of its whole text and notes its use; nil if there is none.
     package var findApiKey: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     package var probes: Probes
@@ -37,7 +38,7 @@ package struct IngressDependencies: Sendable {
         isBrokerReady: @escaping @Sendable () -> Bool = { true },
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
-        replays: any ReplayCampaignStore, letters: any LetterStore,
+        replays: any ReplayCampaignStore, letters: any LetterStore, accounts: any AccountStore,
         findApiKey: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, probes: Probes = Probes(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -60,6 +61,7 @@ package struct IngressDependencies: Sendable {
         self.reads = reads
         self.replays = replays
         self.letters = letters
+        self.accounts = accounts
         self.findApiKey = findApiKey
         self.probes = probes
         self.now = now

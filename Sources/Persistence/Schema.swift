@@ -21,6 +21,7 @@ package enum Schema {
                 file: "V0010__dead_letter_role.sql", contents: PackageResources.V0010__dead_letter_role_sql),
             try Migration(file: "V0011__alerts.sql", contents: PackageResources.V0011__alerts_sql),
             try Migration(file: "V0012__last_words.sql", contents: PackageResources.V0012__last_words_sql),
+            try Migration(file: "V0014__users.sql", contents: PackageResources.V0014__users_sql),
         ]
     }
 }

@@ -41,7 +41,7 @@ import Transport
                         """)
                 }
                 let keys = ApiKeyRepository(pool: pool)
-                let (_, secret) = try await keys.create(name: "night", role: .ops)
+                let (_, secret) = try await keys.create(name: "night", role: .ops, by: AccessActor(name: "test"))
                 var configuration = IngressConfiguration(
                     address: .init(port: 0), calendlySigningKeys: [Harness.signingKey])
                 configuration.eventLoopThreads = 1
@@ -51,7 +51,8 @@ import Transport
                         publish: { (_) async throws(PublishFailure) in }, spool: { _ in },
                         operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
                         replays: StoredReplayCampaigns(pool: pool, consumers: ["scheduling", "sync"]),
-                        letters: StoredLetters(pool: pool), findApiKey: { try await keys.find(digest: $0) }),
+                        letters: StoredLetters(pool: pool), accounts: StoredAccounts(pool: pool),
+                        findApiKey: { try await keys.find(digest: $0) }),
                     metrics: TestMetrics(), logger: .silent)
                 let group = ServiceGroup(services: [server], logger: .silent)
                 let run = Task { try await group.run() }
