@@ -238,7 +238,7 @@ struct NoAccounts: AccountStore {
     func endSession(
         _ id: UserSessionID, of user: UserID, _ act: AccessEvent.Act, by actor: AccessActor, at now: Date
     ) async throws -> Bool { false }
-    func users() async throws -> [User] { [] }
+    func users(after id: UserID?, limit: Int) async throws -> [User] { [] }
     func user(_ id: UserID) async throws -> User? { nil }
     func createUser(_ new: NewUser, by actor: AccessActor, at now: Date) async throws -> User? { nil }
     func changeUser(
@@ -252,7 +252,7 @@ struct NoAccounts: AccountStore {
     func makeAdministrator(
         _ new: NewUser, with token: SecretToken, by actor: AccessActor, at now: Date
     ) async throws -> Bootstrap.Result { .refused(.worthless) }
-    func keys() async throws -> [ApiKey] { [] }
+    func keys(before id: ApiKeyID?, limit: Int) async throws -> [ApiKey] { [] }
     func createKey(
         name: String, role: AccessRole, expiresAt: Date?, by actor: AccessActor, at now: Date
     ) async throws -> (key: ApiKey, secret: ApiKeySecret) {

@@ -184,6 +184,34 @@ import Transport
         }
     }
 
+    @Test func usersAndKeysAreListedInPages() async throws {
+        try await AccountRig.with { rig in
+            let ops = try await rig.addKey(.ops)
+            for index in 0..<4 {
+                rig.clock.now += 1
+                try await rig.addUser("user\(index)@example.com")
+                _ = try await rig.addKey(.service)
+            }
+            for (path, count, member, first) in [
+                ("/v1/users", 4, "email", "user0@example.com"), ("/v1/api-keys", 5, "name", "service key"),
+            ] {
+                var (names, cursor): ([String], String?) = ([], nil)
+                repeat {
+                    let query = cursor.map { "&cursor=\($0)" } ?? ""
+                    let page = try await rig.send("GET", "\(path)?limit=2\(query)", key: ops)
+                    let items = try #require(page.json["items"] as? [[String: Any]], "\(page.text)")
+                    #expect(items.count <= 2)
+                    names += items.compactMap { $0[member] as? String }
+                    cursor = try page.json["next_cursor"] as? String
+                } while cursor != nil
+                #expect(names.count == count && names.first == first, "\(path): \(names)")
+                for bad in ["cursor=x", "limit=0", "limit=201", "role=admin"] {
+                    #expect(try await rig.send("GET", "\(path)?\(bad)", key: ops).status == 400, "\(path) \(bad)")
+                }
+            }
+        }
+    }
+
     // MARK: The record
 
     @Test func theRecordIsReadInPages() async throws {

@@ -31,7 +31,8 @@ package protocol AccountStore: Sendable {
 
     // MARK: Users
 
-    func users() async throws -> [User]
+    /// In the order of their making.
+    func users(after id: UserID?, limit: Int) async throws -> [User]
     func user(_ id: UserID) async throws -> User?
     /// Nil if the e-mail address is taken.
     func createUser(_ new: NewUser, by actor: AccessActor, at now: Date) async throws -> User?
@@ -50,7 +51,8 @@ package protocol AccountStore: Sendable {
 
     // MARK: API keys
 
-    func keys() async throws -> [ApiKey]
+    /// The youngest first.
+    func keys(before id: ApiKeyID?, limit: Int) async throws -> [ApiKey]
     func createKey(
         name: String, role: AccessRole, expiresAt: Date?, by actor: AccessActor, at now: Date
     ) async throws -> (key: ApiKey, secret: ApiKeySecret)

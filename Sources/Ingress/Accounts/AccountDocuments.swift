@@ -104,42 +104,46 @@ struct ApiKeyDocument: Encodable {
     }
 }
 
-/// One page of the record of access.
-struct AccessLogDocument: Encodable {
-    struct Entry: Encodable {
-        let id: Int
-        let at: Date
-        let act: AccessEvent.Act
-        let actor: String?
-        let actorId: String?
-        let subject: String?
-        let details: [String: String]
-        let address: String?
-        let requestId: String?
+/// An entry of the record of access.
+struct AccessLogEntryDocument: Encodable {
+    let id: Int
+    let at: Date
+    let act: AccessEvent.Act
+    let actor: String?
+    let actorId: String?
+    let subject: String?
+    let details: [String: String]
+    let address: String?
+    let requestId: String?
 
-        init(_ entry: AccessLogEntry) {
-            id = entry.id
-            at = entry.at
-            act = entry.event.act
-            actor = entry.event.actor.name
-            actorId = entry.event.actor.id
-            subject = entry.event.subject
-            details = entry.event.details
-            address = entry.event.actor.address
-            requestId = entry.event.actor.requestID
-        }
+    init(_ entry: AccessLogEntry) {
+        id = entry.id
+        at = entry.at
+        act = entry.event.act
+        actor = entry.event.actor.name
+        actorId = entry.event.actor.id
+        subject = entry.event.subject
+        details = entry.event.details
+        address = entry.event.actor.address
+        requestId = entry.event.actor.requestID
     }
+}
 
-    let items: [Entry]
+/// One page of a list.
+struct AccountPage<Item: Encodable>: Encodable {
+    let items: [Item]
     let nextCursor: String?
 
     private enum CodingKeys: String, CodingKey {
         case items, nextCursor
     }
 
-    init(_ entries: [AccessLogEntry], limit: Int) {
-        items = entries.map(Entry.init)
-        nextCursor = entries.count == limit ? entries.last.map { String($0.id) } : nil
+    /// - Parameters:
+    ///   - limit: how many were asked for; fewer are the last page. Nil if there are no further pages.
+    ///   - cursor: what the next page begins after.
+    init<Source>(_ page: [Source], limit: Int?, cursor: (Source) -> String, item: (Source) -> Item) {
+        items = page.map(item)
+        nextCursor = page.count == limit ? page.last.map(cursor) : nil
     }
 
     func encode(to encoder: any Encoder) throws {

@@ -8,7 +8,13 @@ struct KeysAPI: Sendable {
     let accounts: any AccountStore
 
     func list(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        .json(try WireJSON.encode(["items": try await accounts.keys().map { ApiKeyDocument($0) }]))
+        var query = QueryParameters(request.query, names: ["cursor", "limit"])
+        let limit = query.limit(1...200, default: 50)
+        let cursor = query.identifier("cursor", as: ApiKeyID.self)
+        try query.finish()
+        let page = try await accounts.keys(before: cursor, limit: limit)
+        return .json(
+            try WireJSON.encode(AccountPage(page, limit: limit, cursor: \.id.rawValue) { ApiKeyDocument($0) }))
     }
 
     /// The secret is in this answer and nowhere else, so the request takes no idempotency key: whoever did not get the answer
@@ -38,6 +44,8 @@ struct KeysAPI: Sendable {
         let filter = AccessLog.Filter(acts: acts, actorID: query.text("actor_id"), subject: query.text("subject"))
         try query.finish()
         let entries = try await accounts.accessLog(filter, before: cursor, limit: limit)
-        return .json(try WireJSON.encode(AccessLogDocument(entries, limit: limit)))
+        return .json(
+            try WireJSON.encode(
+                AccountPage(entries, limit: limit, cursor: { String($0.id) }, item: AccessLogEntryDocument.init)))
     }
 }

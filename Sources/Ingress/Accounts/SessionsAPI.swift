@@ -65,7 +65,10 @@ struct SessionsAPI: Sendable {
         let session = try Self.session(principal)
         let sessions = try await accounts.sessions(of: session.user.id, at: request.receivedAt)
         return .json(
-            try WireJSON.encode(["items": sessions.map { SessionDocument($0, current: session.session.id) }]))
+            try WireJSON.encode(
+                AccountPage(sessions, limit: nil, cursor: \.id.rawValue) {
+                    SessionDocument($0, current: session.session.id)
+                }))
     }
 
     func revoke(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {

@@ -10,7 +10,13 @@ struct UsersAPI: Sendable {
     let passwords: PasswordCheck
 
     func list(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {
-        .json(try WireJSON.encode(["items": try await accounts.users().map(UserDocument.init)]))
+        var query = QueryParameters(request.query, names: ["cursor", "limit"])
+        let limit = query.limit(1...200, default: 50)
+        let cursor = query.identifier("cursor", as: UserID.self)
+        try query.finish()
+        let page = try await accounts.users(after: cursor, limit: limit)
+        return .json(
+            try WireJSON.encode(AccountPage(page, limit: limit, cursor: \.id.rawValue, item: UserDocument.init)))
     }
 
     func get(_ request: IngressRequest, _ principal: Principal) async throws -> IngressResponse {

@@ -66,8 +66,8 @@ package struct StoredAccounts: AccountStore {
         try await sessionTable.end(id, of: user, act, by: actor, at: now)
     }
 
-    package func users() async throws -> [User] {
-        try await userTable.list()
+    package func users(after id: UserID?, limit: Int) async throws -> [User] {
+        try await userTable.page(after: id, limit: limit)
     }
 
     package func user(_ id: UserID) async throws -> User? {
@@ -102,8 +102,8 @@ package struct StoredAccounts: AccountStore {
         try await Bootstrap.makeAdministrator(new, with: token, by: actor, at: now, on: pool)
     }
 
-    package func keys() async throws -> [ApiKey] {
-        try await keyTable.list()
+    package func keys(before id: ApiKeyID?, limit: Int) async throws -> [ApiKey] {
+        try await keyTable.page(before: id, limit: limit)
     }
 
     package func createKey(

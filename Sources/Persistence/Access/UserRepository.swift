@@ -19,6 +19,15 @@ package struct UserRepository: Sendable {
         try await pool.query("select \(Self.columns) from users order by lower(name), id").map(Self.decode)
     }
 
+    /// Users in the order of their making.
+    ///
+    /// - Throws: `PostgresError`.
+    package func page(after id: UserID?, limit: Int) async throws -> [User] {
+        try await pool.query(
+            "select \(Self.columns) from users where id > \(id?.rawValue ?? "") order by id limit \(limit)"
+        ).map(Self.decode)
+    }
+
     /// - Throws: `PostgresError`.
     package func find(_ id: UserID) async throws -> User? {
         try await pool.query("select \(Self.columns) from users where id = \(id.rawValue)").first.map(Self.decode)

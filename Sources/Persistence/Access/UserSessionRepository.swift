@@ -80,7 +80,7 @@ package struct UserSessionRepository: Sendable {
         return (try Self.decode(row), try UserRepository.decode(row))
     }
 
-    /// A user's sessions that go on, the youngest first.
+    /// A user's sessions that go on, the youngest first, 200 at most.
     ///
     /// - Throws: `PostgresError`.
     package func list(of user: UserID, at now: Date = Date()) async throws -> [UserSession] {
@@ -89,7 +89,7 @@ package struct UserSessionRepository: Sendable {
             select \(Self.columns) from user_sessions s
             where s.user_id = \(user.rawValue) and s.expires_at > \(now)
                 and s.last_seen_at > \(now.addingTimeInterval(-limits.idle))
-            order by s.id desc
+            order by s.id desc limit 200
             """
         ).map(Self.decode)
     }

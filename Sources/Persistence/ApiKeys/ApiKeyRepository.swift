@@ -44,6 +44,16 @@ package struct ApiKeyRepository: Sendable {
         try await pool.query("select \(Self.columns) from api_keys order by created_at desc, id desc").map(Self.decode)
     }
 
+    /// Keys, the youngest first.
+    ///
+    /// - Throws: `PostgresError`.
+    package func page(before id: ApiKeyID?, limit: Int) async throws -> [ApiKey] {
+        var query: SQL = "select \(Self.columns) from api_keys"
+        if let id { query += " where id < \(id.rawValue)" }
+        query += " order by id desc limit \(limit)"
+        return try await pool.query(query).map(Self.decode)
+    }
+
     /// Makes a key worthless, within the 30 s for which an ingress may still believe it, and records who did.
     ///
     /// - Returns: the key; one that was revoked before keeps its time. Nil if there is none.
