@@ -18,6 +18,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
@@ -73,7 +74,8 @@ let package = Package(
             dependencies: ["AMQP", "Transport", log, crypto, .product(name: "Yams", package: "Yams")],
             resources: [.embedInCode("Resources/topology.yaml")], swiftSettings: strict),
         .target(
-            name: "Persistence", dependencies: ["Calendly", "Domain", "Messaging", "Postgres", "Traces", crypto],
+            name: "Persistence",
+            dependencies: ["Calendly", "Domain", "Messaging", "Postgres", "Traces", crypto, cryptoExtras],
             resources: [.embedInCode("Migrations")], swiftSettings: strict),
 
         // Processes

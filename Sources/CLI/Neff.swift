@@ -19,7 +19,7 @@ struct Neff: AsyncParsableCommand {
             IngressCommand.self, WorkerCommand.self, MigrateCommand.self, RolesCommand.self, TopologyCommand.self,
             StatusCommand.self, DoctorCommand.self, TraceCommand.self, QueuesCommand.self, LedgerCommand.self,
             DeadLettersCommand.self, CampaignsCommand.self, AlertsCommand.self, OperatorLogCommand.self,
-            KeysCommand.self, ResourcesCommand.self, SettingsCommand.self,
+            KeysCommand.self, UsersCommand.self, ResourcesCommand.self, SettingsCommand.self,
             SandboxCommand.self,
         ])
 

@@ -1,3 +1,5 @@
+package import Persistence
+
 /// How the ingress listens, whom it believes and how much it takes.
 package struct IngressConfiguration: Sendable {
     /// Where to listen.
@@ -57,6 +59,18 @@ package struct IngressConfiguration: Sendable {
         package init() {}
     }
 
+    /// How much work passwords may be.
+    package struct Passwords: Hashable, Sendable {
+        /// What new hashes are made with.
+        package var parameters = PasswordHash.Parameters.standard
+        /// Hashes that are computed side by side; each holds `parameters.memoryBytes`, 128 MiB.
+        package var atOnce = 2
+        /// Further ones that wait their turn; more are answered 503.
+        package var maxWaiting = 16
+
+        package init() {}
+    }
+
     package var address: Address
     /// Nil serves plain HTTP, for use behind a proxy that ends TLS.
     package var tls: TLS?
@@ -68,6 +82,10 @@ package struct IngressConfiguration: Sendable {
     package var signatureTolerance: Duration
     package var limits = Limits()
     package var timeouts = Timeouts()
+    package var passwords = Passwords()
+    /// The proxies before this server, whose `X-Forwarded-For` tells where a client is. The address counts for the throttle
+    /// of log-ins and is kept in the record of access.
+    package var trustedProxies: [AddressRange] = []
     /// The longest that `Prefer: wait=N` waits; more is cut down to it.
     package var maxWait: Duration = .seconds(10)
     /// How long requests in hand may take once the server is told to stop.
@@ -89,6 +107,12 @@ package struct IngressConfiguration: Sendable {
         self.isProduction = isProduction
     }
 
+    /// Browsers send cookies that are marked so over TLS alone. Unmarked ones are for a developer's own machine: never in
+    /// production, and never where another machine could listen.
+    var isSessionCookieSecure: Bool {
+        isProduction || tls != nil || !["127.0.0.1", "::1", "localhost"].contains(address.host)
+    }
+
     /// - Throws: `IngressError` (`invalidConfiguration`) that names the setting.
     package func validate() throws(IngressError) {
         func require(_ claim: Bool, _ message: String) throws(IngressError) {
@@ -103,6 +127,8 @@ package struct IngressConfiguration: Sendable {
             "CALENDLY_WEBHOOK_SIGNING_KEY is not set; without it no webhook can be believed")
         try require(signatureTolerance > .zero, "the signature tolerance must be longer than zero")
         try require(eventLoopThreads.map { (1...256).contains($0) } ?? true, "event loop threads must be 1 to 256")
+        try require(
+            passwords.atOnce > 0 && passwords.maxWaiting >= 0, "at least one password must be checked at once")
         try require(limits.maxConnections > 0, "the connection limit must be at least 1")
     }
 }

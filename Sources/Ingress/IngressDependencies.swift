@@ -25,6 +25,7 @@ package struct IngressDependencies: Sendable {
     package var replays: any ReplayCampaignStore
     package var letters: any LetterStore
     package var configuration: any ConfigurationStore
+    package var accounts: any AccountStore
     /// Looks up a key by the SHA-256 digest of its whole text and notes its use; nil if there is none.
     package var findApiKey: @Sendable (_ digest: [UInt8]) async throws -> ApiKey?
     package var probes: Probes
@@ -39,7 +40,7 @@ package struct IngressDependencies: Sendable {
         spool: @escaping @Sendable (OutgoingMessage) async throws -> Void,
         operations: any OperationStore, reads: any ScheduleReads,
         replays: any ReplayCampaignStore, letters: any LetterStore,
-        configuration: any ConfigurationStore,
+        configuration: any ConfigurationStore, accounts: any AccountStore,
         findApiKey: @escaping @Sendable (_ digest: [UInt8]) async throws -> ApiKey?, probes: Probes = Probes(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -63,6 +64,7 @@ package struct IngressDependencies: Sendable {
         self.replays = replays
         self.letters = letters
         self.configuration = configuration
+        self.accounts = accounts
         self.findApiKey = findApiKey
         self.probes = probes
         self.now = now

@@ -23,7 +23,8 @@ package enum Schema {
             try Migration(file: "V0012__last_words.sql", contents: PackageResources.V0012__last_words_sql),
             try Migration(
                 file: "V0013__resource_loads.sql", contents: PackageResources.V0013__resource_loads_sql),
-            try Migration(file: "V0016__resources.sql", contents: PackageResources.V0016__resources_sql),
+            try Migration(file: "V0014__users.sql", contents: PackageResources.V0014__users_sql),
+            try Migration(file: "V0015__resources.sql", contents: PackageResources.V0015__resources_sql),
         ]
     }
 }

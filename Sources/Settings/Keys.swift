@@ -61,6 +61,17 @@ package enum Keys {
     package static let httpMaxConnections = SettingKey<Int>.integer(
         "NEFF_HTTP_MAX_CONNECTIONS", "Connections held open at once; more wait in the kernel's queue.",
         in: 1...65_536, default: 1_024)
+    package static let trustedProxies = SettingKey<[String]>(
+        "NEFF_TRUSTED_PROXIES",
+        "Proxies before the ingress, whose X-Forwarded-For tells where a client is; for the throttle of log-ins.",
+        format: "addresses or ranges such as 10.0.0.0/8, comma-separated"
+    ) { text throws(InvalidSetting) in
+        let proxies = text.split(separator: ",").map { String($0.filter { $0 != " " }) }
+        guard !proxies.isEmpty, !proxies.contains("") else {
+            throw InvalidSetting("must list addresses or ranges, such as 10.0.0.7,10.1.0.0/16")
+        }
+        return proxies
+    }
     package static let signingKey = SettingKey<String>.text(
         "CALENDLY_WEBHOOK_SIGNING_KEY", "The key that Calendly signs webhooks with.", isSecret: true)
     package static let previousSigningKey = SettingKey<String>.text(
@@ -149,7 +160,8 @@ package enum Keys {
         traceShare.described(), databaseURL.described(),
         databasePoolSize.described(), amqpURL.described(), managementURL.described(isOptional: true),
         httpAddress.described(), httpCertificate.described(isOptional: true), httpKey.described(isOptional: true),
-        httpMaxConnections.described(), signingKey.described(), previousSigningKey.described(isOptional: true),
+        httpMaxConnections.described(), trustedProxies.described(isOptional: true), signingKey.described(),
+        previousSigningKey.described(isOptional: true),
         signatureTolerance.described(), publishWindow.described(), confirmTimeout.described(),
         concurrency.described(), prefetch.described(), batch.described(), handlerTimeout.described(),
         drainTimeout.described(), maxAttempts.described(), retryTiers.described(), siteTimeZone.described(),

@@ -17,20 +17,22 @@ package final class RunningProcess: Sendable {
     package let pid: Int32
     private let state = Mutex(State())
 
-    /// Starts it, in a process group of its own, with nothing to read and none of this process's open files.
+    /// Starts it, in a process group of its own, with none of this process's open files.
     ///
     /// - Parameters:
+    ///   - input: a file for standard input; nil gives it nothing to read.
     ///   - output: a file for standard output; appended to.
     ///   - errors: a file for standard error; may be the same.
     /// - Throws: `POSIXError` if it cannot be started.
     package init(
-        executable: String, arguments: [String], environment: [String: String], output: URL, errors: URL
+        executable: String, arguments: [String], environment: [String: String], input: URL? = nil, output: URL,
+        errors: URL
     ) throws {
         var files = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&files)
         defer { posix_spawn_file_actions_destroy(&files) }
         let append = O_WRONLY | O_CREAT | O_APPEND
-        posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input?.path ?? "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output.path, append, 0o644)
         posix_spawn_file_actions_addopen(&files, STDERR_FILENO, errors.path, append, 0o644)
         clinux_close_from(&files, STDERR_FILENO + 1)

@@ -98,15 +98,23 @@ final class Installation: Sendable {
     }
 
     /// Runs a command and gives its exit code and what it printed.
+    ///
+    /// - Parameter text: what it reads from standard input.
     func execute(
-        _ arguments: [String], settings: [String: String?] = [:]
+        _ arguments: [String], input text: String? = nil, settings: [String: String?] = [:]
     ) async throws -> (code: Int32, output: String, errors: String) {
         var environment = try accounts.environment(for: arguments)
         for (name, value) in settings { environment[name] = value }
         let output = folder.appending(path: "out-\(UUID().uuidString)")
         let errors = folder.appending(path: "err-\(UUID().uuidString)")
+        let input = try text.map { text in
+            let file = folder.appending(path: "in-\(UUID().uuidString)")
+            try Data(text.utf8).write(to: file)
+            return file
+        }
         let process = try RunningProcess(
-            executable: executable, arguments: arguments, environment: environment, output: output, errors: errors)
+            executable: executable, arguments: arguments, environment: environment, input: input, output: output,
+            errors: errors)
         let code = await process.waitForExit()
         return (
             code, (try? String(contentsOf: output, encoding: .utf8)) ?? "",

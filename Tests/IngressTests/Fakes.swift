@@ -232,6 +232,48 @@ struct NoConfiguration: ConfigurationStore {
     ) async throws -> Result { throw PostgresError(.connectionFailed, "away") }
 }
 
+/// There are no users, and what is recorded is forgotten.
+struct NoAccounts: AccountStore {
+    func session(_ digest: [UInt8], at now: Date) async throws -> (session: UserSession, user: User)? { nil }
+    func record(_ event: AccessEvent, at now: Date) async throws {}
+    func accessLog(_ filter: AccessLog.Filter, before id: Int?, limit: Int) async throws -> [AccessLogEntry] { [] }
+    func admit(_ subjects: [LogInThrottle.Subject], at now: Date) async throws -> LogInThrottle.Admission { .admitted }
+    func refund(_ subjects: [LogInThrottle.Subject]) async throws {}
+    func credentials(email: String) async throws -> UserRepository.Credentials? { nil }
+    func credentials(_ id: UserID) async throws -> UserRepository.Credentials? { nil }
+    func beginSession(
+        of user: User, token: SecretToken, verified: PasswordHash, rehashed: PasswordHash?, userAgent: String?,
+        by actor: AccessActor, at now: Date
+    ) async throws -> UserSession? { nil }
+    func sessions(of user: UserID, at now: Date) async throws -> [UserSession] { [] }
+    func endSession(
+        _ id: UserSessionID, of user: UserID, _ act: AccessEvent.Act, by actor: AccessActor, at now: Date
+    ) async throws -> Bool { false }
+    func users(after id: UserID?, limit: Int) async throws -> [User] { [] }
+    func user(_ id: UserID) async throws -> User? { nil }
+    func createUser(_ new: NewUser, by actor: AccessActor, at now: Date) async throws -> User? { nil }
+    func changeUser(
+        _ id: UserID, _ change: UserChange, version: Int?, by actor: AccessActor, at now: Date
+    ) async throws -> UserRepository.ChangeResult { .missing }
+    func setPassword(
+        of id: UserID, to password: PasswordHash, replacing replaced: PasswordHash?, keeping session: UserSessionID?,
+        by actor: AccessActor, at now: Date
+    ) async throws -> User? { nil }
+    func standing(of token: SecretToken, at now: Date) async throws -> Bootstrap.Standing { .worthless }
+    func makeAdministrator(
+        _ new: NewUser, with token: SecretToken, by actor: AccessActor, at now: Date
+    ) async throws -> Bootstrap.Result { .refused(.worthless) }
+    func keys(before id: ApiKeyID?, limit: Int) async throws -> [ApiKey] { [] }
+    func createKey(
+        name: String, role: AccessRole, expiresAt: Date?, by actor: AccessActor, at now: Date
+    ) async throws -> (key: ApiKey, secret: ApiKeySecret) {
+        var generator = SystemRandomNumberGenerator()
+        let key = ApiKey(id: .make(at: now), name: name, role: role, prefix: "neff_", createdAt: now)
+        return (key, ApiKeySecret.make(using: &generator))
+    }
+    func revokeKey(_ id: ApiKeyID, by actor: AccessActor, at now: Date) async throws -> ApiKey? { nil }
+}
+
 /// API keys in memory.
 final class FakeKeys: Sendable {
     struct State {
@@ -244,7 +286,7 @@ final class FakeKeys: Sendable {
     init() { add(Harness.apiKeyText, role: .admin, name: "Front office") }
 
     func add(
-        _ text: String, role: ApiKeyRole, name: String = "key", expiresAt: Date? = nil, revokedAt: Date? = nil
+        _ text: String, role: AccessRole, name: String = "key", expiresAt: Date? = nil, revokedAt: Date? = nil
     ) {
         let key = ApiKey(
             id: ApiKeyID(digest: Array(SHA256.hash(data: Array(text.utf8)))), name: name, role: role,
@@ -268,6 +310,12 @@ final class FakeKeys: Sendable {
 }
 
 enum Samples {
+    static let user = User(
+        id: UserID(digest: Array(repeating: 3, count: 16)), email: "office@example.com", name: "Office One",
+        role: .office,
+        passwordChangedAt: Date(timeIntervalSince1970: 1_804_600_000),
+        createdAt: Date(timeIntervalSince1970: 1_804_600_000), updatedAt: Date(timeIntervalSince1970: 1_804_600_000))
+
     static let job = JobView(
         id: JobID(digest: Array(repeating: 1, count: 16)), number: "J-2027-00042", state: .scheduled, version: 3,
         service: "patching", priority: .standard, customer: Person(name: "Customer One"),

@@ -49,7 +49,7 @@ final class Harness: Sendable {
                 note: { [broker] in broker.note($0) }, isBrokerReady: { [broker] in broker.isReady },
                 spool: { [operations] in try await operations.spool($0) }, operations: operations, reads: schedule,
                 replays: replays,
-                letters: letters, configuration: configuration,
+                letters: letters, configuration: configuration, accounts: NoAccounts(),
                 findApiKey: { [keys] in try await keys.find($0) }, probes: probes, now: { [clock] in clock.now }),
             metrics: metrics, logger: .silent)
     }

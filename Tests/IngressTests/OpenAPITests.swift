@@ -39,7 +39,7 @@ import Transport
                 item.keys.filter(methods.contains).map { "\($0.uppercased()) \(path)" }
             })
         #expect(routes == documented)
-        #expect(routes.count == 75)
+        #expect(routes.count == 91)
         await harness.client.close()
     }
 
@@ -50,11 +50,19 @@ import Transport
             let operation = try #require(paths[route.template]?[route.method.rawValue.lowercased()] as? [String: Any])
             let responses = try #require(operation["responses"] as? [String: Any])
             switch route.handler {
-            case .authorized:
-                #expect(operation["security"] == nil, "the document's own security asks for a key")
+            case .authorized(let permission, _):
+                #expect(operation["security"] == nil, "the document's own security asks for a key or a session")
+                #expect(operation["x-permission"] as? String == permission.rawValue)
+                // The words tell who has the right.
+                let roles = AccessRole.allCases.filter { AccessMatrix.permissions(of: $0).contains(permission) }
+                let words = operation["description"] as? String ?? ""
+                if roles.count < AccessRole.allCases.count {
+                    let names = roles.map(\.rawValue).joined(separator: ", ")
+                    #expect(words.contains("`\(permission.rawValue)` (\(names))"), "\(route.template): \(names)")
+                }
                 #expect(responses["401"] != nil && responses["403"] != nil)
             case .open:
-                #expect(operation["security"] != nil)
+                #expect(operation["security"] != nil && operation["x-permission"] == nil)
             }
         }
         await harness.client.close()
@@ -78,6 +86,16 @@ import Transport
         }
     }
 
+    @Test func rolesPermissionsAndActsAreListed() throws {
+        let schemas = try #require(
+            (try Self.document()["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
+        func names(_ schema: String) -> Set<String> { Set(schemas[schema]?["enum"] as? [String] ?? []) }
+        #expect(names("Role") == Set(AccessRole.allCases.map(\.rawValue)))
+        #expect(names("StaffRole") == Set(AccessRole.allCases.map(\.rawValue)).subtracting(["service"]))
+        #expect(names("Permission") == Set(Permission.allCases.map(\.rawValue)))
+        #expect(names("AccessAct") == Set(AccessEvent.Act.allCases.map(\.rawValue)))
+    }
+
     @Test func everyProblemTypeIsListed() throws {
         let schemas = try #require(
             (try Self.document()["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]])
@@ -99,7 +117,7 @@ import Transport
             #expect(example["title"] as? String == known.title || known == .notFound, "\(path)")
             count += 1
         }
-        #expect(count == 15)
+        #expect(count == 16)
     }
 
     @Test func requestExamplesPassTheRealValidators() throws {
@@ -110,14 +128,21 @@ import Transport
             "/v1/jobs/{id}/cancel": { _ = try JobInput.cancel($0) },
             "/v1/replay-campaigns": { _ = try ReplayInput.read($0) },
             "/v1/replay-campaigns/plan": { _ = try ReplayInput.read($0) },
+            "/v1/sessions": { _ = try AccountInput.logIn($0) },
+            "/v1/me/password": { _ = try AccountInput.changePassword($0, of: Samples.user) },
+            "/v1/bootstrap": { _ = try AccountInput.bootstrap($0) },
+            "/v1/users": { _ = try AccountInput.newUser($0) },
+            "/v1/users/{id}": { _ = try AccountInput.change($0) },
+            "/v1/users/{id}/reset-password": { _ = try AccountInput.resetPassword($0, of: Samples.user) },
+            "/v1/api-keys": { _ = try AccountInput.newKey($0, at: Date(timeIntervalSince1970: 1_804_690_000)) },
         ]
         let configuration = Self.configurationValidators
         for (path, validate) in validators.merging(configuration.post, uniquingKeysWith: { one, _ in one }) {
-            let operation = try #require(paths[path]?["post"] as? [String: Any])
+            let operation = try #require((paths[path]?["post"] ?? paths[path]?["patch"]) as? [String: Any])
             let content = try #require(
                 (operation["requestBody"] as? [String: Any])?["content"] as? [String: [String: Any]])
             let examples = try #require(content["application/json"]?["examples"] as? [String: [String: Any]])
-            #expect(examples.count == 2)
+            #expect(examples.count >= 1)
             for (name, example) in examples {
                 let body = try JSONSerialization.data(withJSONObject: try #require(example["value"]))
                 #expect(throws: Never.self, "\(path) \(name)") { try validate(Array(body)) }
@@ -207,6 +232,10 @@ import Transport
     }
 
     @Test(arguments: [
+        ("LogInRequest", ["email", "password"]), ("PasswordChange", ["current_password", "new_password"]),
+        ("PasswordReset", ["password"]), ("BootstrapRequest", ["email", "name", "password", "token"]),
+        ("UserRequest", ["email", "name", "password", "role"]), ("UserChange", ["disabled", "name", "role"]),
+        ("ApiKeyRequest", ["expires_at", "name", "role"]),
         ("JobRequest", ["crew", "customer", "duration_minutes", "notes", "priority", "service", "site", "starts_at"]),
         ("RescheduleRequest", ["crew", "duration_minutes", "reason", "starts_at"]), ("CancelRequest", ["reason"]),
         (
@@ -226,6 +255,14 @@ import Transport
         let problem = try #require(throws: ProblemResponse.self) {
             switch schema {
             case "JobRequest": _ = try JobInput.create(Array(#"{"zz":1}"#.utf8))
+            case "LogInRequest": _ = try AccountInput.logIn(Array(#"{"zz":1}"#.utf8))
+            case "PasswordChange":
+                _ = try AccountInput.changePassword(Array(#"{"zz":1}"#.utf8), of: Samples.user)
+            case "PasswordReset": _ = try AccountInput.resetPassword(Array(#"{"zz":1}"#.utf8), of: Samples.user)
+            case "BootstrapRequest": _ = try AccountInput.bootstrap(Array(#"{"zz":1}"#.utf8))
+            case "UserRequest": _ = try AccountInput.newUser(Array(#"{"zz":1}"#.utf8))
+            case "UserChange": _ = try AccountInput.change(Array(#"{"zz":1}"#.utf8))
+            case "ApiKeyRequest": _ = try AccountInput.newKey(Array(#"{"zz":1}"#.utf8), at: Date())
             case "ReplayRequest": _ = try ReplayInput.read(Array(#"{"zz":1}"#.utf8))
             case "RescheduleRequest": _ = try JobInput.reschedule(Array(#"{"zz":1}"#.utf8))
             default: _ = try JobInput.cancel(Array(#"{"zz":1}"#.utf8))

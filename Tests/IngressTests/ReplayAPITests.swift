@@ -41,7 +41,7 @@ import Transport
                         """)
                 }
                 let keys = ApiKeyRepository(pool: pool)
-                let (_, secret) = try await keys.create(name: "night", role: .ops)
+                let (_, secret) = try await keys.create(name: "night", role: .ops, by: AccessActor(name: "test"))
                 var configuration = IngressConfiguration(
                     address: .init(port: 0), calendlySigningKeys: [Harness.signingKey])
                 configuration.eventLoopThreads = 1
@@ -52,6 +52,7 @@ import Transport
                         operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
                         replays: StoredReplayCampaigns(pool: pool, consumers: ["scheduling", "sync"]),
                         letters: StoredLetters(pool: pool), configuration: NoConfiguration(),
+                        accounts: StoredAccounts(pool: pool),
                         findApiKey: { try await keys.find(digest: $0) }),
                     metrics: TestMetrics(), logger: .silent)
                 let group = ServiceGroup(services: [server], logger: .silent)

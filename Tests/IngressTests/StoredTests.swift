@@ -20,11 +20,12 @@ import Transport
     func aKeyIsShownOnceAndFoundByItsDigest() async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             let keys = ApiKeyRepository(pool: pool)
-            let (key, secret) = try await keys.create(name: "Front office", role: .office)
+            let (key, secret) = try await keys.create(
+                name: "Front office", role: .office, by: AccessActor(name: "test"))
             #expect(secret.text.hasPrefix("neff_"))
             #expect(secret.text.utf8.count == 45)
             #expect(!"\(secret)".contains(secret.text))
-            let other = try await keys.create(name: "Robot", role: .service)
+            let other = try await keys.create(name: "Robot", role: .service, by: AccessActor(name: "test"))
             #expect(other.secret.text != secret.text)
 
             let found = try #require(try await keys.find(digest: secret.digest))
@@ -42,11 +43,12 @@ import Transport
     func aRevokedKeyStaysRevokedAndKeepsItsTime() async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             let keys = ApiKeyRepository(pool: pool)
-            let (key, secret) = try await keys.create(name: "x", role: .ops)
+            let (key, secret) = try await keys.create(name: "x", role: .ops, by: AccessActor(name: "test"))
             let instant = Date(timeIntervalSince1970: 1_804_690_000)
-            #expect(try await keys.revoke(key.id, at: instant)?.revokedAt == instant)
-            #expect(try await keys.revoke(key.id, at: instant + 60)?.revokedAt == instant)
-            #expect(try await keys.revoke(ApiKeyID.make()) == nil)
+            #expect(try await keys.revoke(key.id, by: AccessActor(name: "test"), at: instant)?.revokedAt == instant)
+            #expect(
+                try await keys.revoke(key.id, by: AccessActor(name: "test"), at: instant + 60)?.revokedAt == instant)
+            #expect(try await keys.revoke(ApiKeyID.make(), by: AccessActor(name: "test")) == nil)
             let found = try #require(try await keys.find(digest: secret.digest, at: instant + 61))
             #expect(found.revokedAt == instant)
             #expect(found.lastUsedAt == nil, "a refused use is no use")
@@ -57,7 +59,7 @@ import Transport
     func useIsNotedAtMostOnceAMinute() async throws {
         try await withScratchDatabase(migrations: Schema.migrations()) { pool in
             let keys = ApiKeyRepository(pool: pool)
-            let (key, secret) = try await keys.create(name: "x", role: .ops)
+            let (key, secret) = try await keys.create(name: "x", role: .ops, by: AccessActor(name: "test"))
             let start = Date(timeIntervalSince1970: 1_804_690_000)
             func lastUse() async throws -> Date? { try await keys.list().first { $0.id == key.id }?.lastUsedAt }
             for (offset, noted) in [(0.0, 0.0), (59, 0), (61, 61), (100, 61)] {
@@ -166,7 +168,7 @@ import Transport
                 isBrokerReady: { broker.isReady }, spool: { try await SpooledOperations.spool($0, in: pool) },
                 operations: StoredOperations(pool: pool), reads: StoredSchedule(pool: pool),
                 replays: StoredReplayCampaigns(pool: pool, consumers: ["work"]), letters: StoredLetters(pool: pool),
-                configuration: NoConfiguration(),
+                configuration: NoConfiguration(), accounts: StoredAccounts(pool: pool),
                 findApiKey: { try await keys.find(digest: $0) }), metrics: TestMetrics(), logger: .silent)
         let group = ServiceGroup(services: [server], logger: .silent)
         let client = HTTPClient(name: "tests")
@@ -200,7 +202,8 @@ import Transport
                         at: Date(), in: transaction)
                 }
             }
-            let (_, secret) = try await ApiKeyRepository(pool: pool).create(name: "Robot", role: .service)
+            let (_, secret) = try await ApiKeyRepository(pool: pool).create(
+                name: "Robot", role: .service, by: AccessActor(name: "test"))
             try await Self.withStoredIngress(pool, broker: broker) { port, client in
                 func send(_ method: String, _ path: String, key: String? = nil) async throws -> HTTPResponse {
                     var headers: HTTPHeaders = [

@@ -81,6 +81,14 @@ struct IngressCommand: AsyncParsableCommand {
                 + [try settings.optional(Keys.previousSigningKey)].compactMap { $0 },
             signatureTolerance: try settings.value(Keys.signatureTolerance),
             isProduction: try settings.value(Keys.mode) == .production)
+        configuration.trustedProxies = try (settings.optional(Keys.trustedProxies) ?? []).map { text in
+            guard let range = AddressRange(text) else {
+                throw SettingsError(
+                    name: Keys.trustedProxies.name, problem: "is not a list of addresses",
+                    hint: "Use addresses or ranges, such as 10.0.0.7,10.1.0.0/16.")
+            }
+            return range
+        }
         configuration.limits.maxConnections = try settings.value(Keys.httpMaxConnections)
         configuration.shutdownDeadline = try settings.value(Keys.drainTimeout)
         return configuration
@@ -112,6 +120,7 @@ struct IngressCommand: AsyncParsableCommand {
             operations: StoredOperations(pool: pool, onSpooled: { relay.wake() }), reads: StoredSchedule(pool: pool),
             replays: StoredReplayCampaigns(pool: pool, consumers: try ReplayConsumers.all()),
             letters: StoredLetters(pool: pool), configuration: StoredConfiguration(pool: pool),
+            accounts: StoredAccounts(pool: pool),
             findApiKey: { digest in try await keys.find(digest: digest) },
             probes: Probes { await readiness().allSatisfy(\.isReady) })
     }

@@ -15,9 +15,10 @@ struct KeysCommand: AsyncParsableCommand {
             abstract: "Make a key. It is printed once, alone, and cannot be shown again; only its digest is stored.")
 
         @Option(help: "Whose key it is; appears in the change log.") var name: String
-        @Option(help: "What it may do: \(ApiKeyRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role:
-            ApiKeyRole
+        @Option(help: "What it may do: \(AccessRole.allCases.map(\.rawValue).joined(separator: ", ")).") var role:
+            AccessRole
         @Option(help: "Days until it expires; without it, the key lasts until it is revoked.") var days: Int?
+        @OptionGroup var by: OperatorOptions
 
         func validate() throws {
             if let days, !(1...3_650).contains(days) { throw ValidationError("--days must be from 1 to 3650") }
@@ -27,7 +28,8 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             let expiry = days.map { Date().addingTimeInterval(Double($0) * 86_400) }
             let (_, secret) = try await Database.with("keys") { pool in
-                try await ApiKeyRepository(pool: pool).create(name: name, role: role, expiresAt: expiry)
+                try await ApiKeyRepository(pool: pool).create(
+                    name: name, role: role, expiresAt: expiry, by: AccessActor(name: by.actor))
             }
             print(secret.text)
         }
@@ -63,24 +65,27 @@ struct KeysCommand: AsyncParsableCommand {
             abstract: "Revoke a key. Running ingresses honour it within 30 seconds.")
 
         @Argument(help: "The key's id, as `neff keys list` shows it.") var id: String
+        @OptionGroup var by: OperatorOptions
 
         func run() async throws {
             guard let id = ApiKeyID(rawValue: id) else { throw Failure(.usage, "\(id) is not the id of a key") }
-            let key = try await Database.with("keys") { pool in try await ApiKeyRepository(pool: pool).revoke(id) }
+            let key = try await Database.with("keys") { pool in
+                try await ApiKeyRepository(pool: pool).revoke(id, by: AccessActor(name: by.actor))
+            }
             guard let key else { throw Failure(.data, "There is no key \(id).") }
             print("revoked \(id) (\(key.name))")
         }
     }
 }
 
-extension ApiKeyRole: ExpressibleByArgument {}
+extension AccessRole: ExpressibleByArgument {}
 
 /// A key as JSON; the secret is not known to anybody.
 private struct KeyView: Encodable {
     let id: ApiKeyID
     let begins: String
     let name: String
-    let role: ApiKeyRole
+    let role: AccessRole
     let createdAt: Date
     let expiresAt: Date?
     let revokedAt: Date?

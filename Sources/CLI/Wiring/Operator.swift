@@ -7,8 +7,8 @@ struct OperatorOptions: ParsableArguments {
     var name: String?
 
     func validate() throws {
-        if let name, name.isEmpty || name.count > 100 || name.hasPrefix("key:") {
-            throw ValidationError("--as must have 1 to 100 characters and not begin with key:")
+        if let name, name.isEmpty || name.count > 100 || name.hasPrefix("key:") || name.hasPrefix("user:") {
+            throw ValidationError("--as must have 1 to 100 characters and not begin with key: or user:")
         }
     }
 

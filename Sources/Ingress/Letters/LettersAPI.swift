@@ -3,7 +3,7 @@ import HTTPTypes
 import Messaging
 import Persistence
 
-/// The routes for dead letters. Acts are done when they are answered, and each is in the operator log under the key's name.
+/// The routes for dead letters. Acts are done when they are answered, and each is in the operator log under the name of the key or user.
 struct LettersAPI: Sendable {
     let letters: any LetterStore
 
@@ -30,7 +30,7 @@ struct LettersAPI: Sendable {
         let result: DeadLetters.EditResult
         do {
             result = try await letters.edit(
-                letter.id, patch: input.patch, replacing: letter.patch, reason: input.reason, by: Self.actor(principal))
+                letter.id, patch: input.patch, replacing: letter.patch, reason: input.reason, by: principal.actor)
         } catch let failure as JSONPatch.Failure {
             throw ProblemResponse(
                 Problem.validation([
@@ -50,7 +50,7 @@ struct LettersAPI: Sendable {
         let letter = try await find(request)
         try StaffAPI.requireJSON(request)
         let reason = try LetterInput.reason(request.body, isRequired: true) ?? ""
-        guard try await letters.discard(letter.id, reason: reason, by: Self.actor(principal)) else {
+        guard try await letters.discard(letter.id, reason: reason, by: principal.actor) else {
             throw Self.refusal(of: letter.status, wanted: .dead)
         }
         return try await show(try await find(request))
@@ -60,7 +60,7 @@ struct LettersAPI: Sendable {
         let letter = try await find(request)
         if !request.body.isEmpty { try StaffAPI.requireJSON(request) }
         let reason = try LetterInput.reason(request.body, isRequired: false)
-        guard try await letters.restore(letter.id, reason: reason, by: Self.actor(principal)) else {
+        guard try await letters.restore(letter.id, reason: reason, by: principal.actor) else {
             throw Self.refusal(of: letter.status, wanted: .discarded)
         }
         return try await show(try await find(request))
@@ -76,9 +76,6 @@ struct LettersAPI: Sendable {
     private func show(_ letter: DeadLetter) async throws -> IngressResponse {
         .json(try WireJSON.encode(LetterDetailDocument(letter, try await letters.facts(of: letter))))
     }
-
-    /// Keys have names of their own in the operator log, so that none passes for a person.
-    private static func actor(_ principal: Principal) -> String { "key:\(principal.name)" }
 
     private static let missing = ProblemResponse(Problem.notFound("dead letter"))
 

@@ -7,6 +7,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
     case unauthenticated
     case invalidSignature = "invalid-signature"
     case forbidden
+    case crossSiteRequest = "cross-site-request"
     case notFound = "not-found"
     case methodNotAllowed = "method-not-allowed"
     case payloadTooLarge = "payload-too-large"
@@ -17,6 +18,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
     case illegalTransition = "illegal-transition"
     case versionMismatch = "version-mismatch"
     case preconditionRequired = "precondition-required"
+    case rateLimited = "rate-limited"
     case overloaded
     case dependencyUnavailable = "dependency-unavailable"
     case internalError = "internal-error"
@@ -25,7 +27,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
         switch self {
         case .malformedRequest, .idempotencyKeyMissing: 400
         case .unauthenticated, .invalidSignature: 401
-        case .forbidden: 403
+        case .forbidden, .crossSiteRequest: 403
         case .notFound: 404
         case .methodNotAllowed: 405
         case .scheduleConflict, .illegalTransition: 409
@@ -34,6 +36,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
         case .unsupportedMediaType: 415
         case .validation, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
+        case .rateLimited: 429
         case .internalError: 500
         case .overloaded, .dependencyUnavailable: 503
         }
@@ -43,9 +46,10 @@ package enum ProblemType: String, CaseIterable, Sendable {
         switch self {
         case .malformedRequest: "The request cannot be read"
         case .validation: "The request has invalid fields"
-        case .unauthenticated: "A valid API key is needed"
+        case .unauthenticated: "Valid credentials are needed"
         case .invalidSignature: "The signature is missing or wrong"
-        case .forbidden: "The API key's role does not allow this"
+        case .forbidden: "The caller's role does not allow this"
+        case .crossSiteRequest: "The request may come from another site"
         case .notFound: "There is no such thing"
         case .methodNotAllowed: "The path does not take this method"
         case .payloadTooLarge: "The body is too large"
@@ -56,6 +60,7 @@ package enum ProblemType: String, CaseIterable, Sendable {
         case .illegalTransition: "The present state does not allow this"
         case .versionMismatch: "The thing has changed meanwhile"
         case .preconditionRequired: "The request must say which version it changes"
+        case .rateLimited: "Too many attempts"
         case .overloaded: "Too much at once"
         case .dependencyUnavailable: "A service that is needed is away"
         case .internalError: "Something went wrong here"
@@ -72,13 +77,18 @@ package enum ProblemType: String, CaseIterable, Sendable {
             "Every invalid field is listed with a JSON pointer into the body. Correct them all and send the request again; "
                 + "nothing was stored, so the same idempotency key may be used."
         case .unauthenticated:
-            "Send `Authorization: Bearer neff_...` with a key that is known, not revoked and not expired. `neff keys create` "
-                + "makes one."
+            "Machines send `Authorization: Bearer neff_...` with a key that is known, not revoked and not expired; `neff keys "
+                + "create` makes one. Browsers log in with `POST /v1/sessions` and send the session's cookie. A log-in that is "
+                + "refused had the wrong e-mail address or password, or the user is disabled."
         case .invalidSignature:
             "The webhook's signature header is missing, malformed, or does not match the body under any signing key. Check "
                 + "that subscription and ingress have the same signing key and that no proxy changes the body."
         case .forbidden:
-            "The key is valid, but its role has no right to do this. Ask an administrator for a key with another role."
+            "The key or session is valid, but its role lacks the right that the detail names. Ask an administrator."
+        case .crossSiteRequest:
+            "A request with a session's cookie that changes something must come from this site's own pages and carry the "
+                + "session's `csrf_token`, as `GET /v1/me` tells it, in the header X-CSRF-Token. Machines use API keys, which "
+                + "need none of this."
         case .notFound:
             "The path, or the thing that it names, does not exist. Ids are case-sensitive."
         case .methodNotAllowed:
@@ -102,8 +112,11 @@ package enum ProblemType: String, CaseIterable, Sendable {
         case .preconditionRequired:
             "Read the thing, and send its ETag as If-Match, so that you do not overwrite what somebody else has changed "
                 + "meanwhile. `If-Match: *` changes it whatever its version is."
+        case .rateLimited:
+            "Too many attempts to log in have failed, for this account or from this address. Wait as long as Retry-After says; "
+                + "each further failure doubles the wait, up to a quarter of an hour."
         case .overloaded:
-            "More requests are being stored than may be at once. Send the same request again after the time in Retry-After."
+            "More requests are being stored, or passwords checked, than may be at once. Send the same request again after the time in Retry-After."
         case .dependencyUnavailable:
             "Neither the message broker nor the database could store the request, or the database cannot be read. Send the "
                 + "same request again after the time in Retry-After."

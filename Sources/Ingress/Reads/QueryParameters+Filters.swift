@@ -16,17 +16,6 @@ extension QueryParameters {
         values[name] == nil ? nil : flag(name)
     }
 
-    /// A word or a part of a name.
-    mutating func text(_ name: String) -> String? {
-        guard let text = values[name] else { return nil }
-        guard (1...100).contains(text.unicodeScalars.count), !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F })
-        else {
-            reject(name, "format", "must have 1 to 100 characters and no control characters")
-            return nil
-        }
-        return text
-    }
-
     /// The id of a thing that a list is narrowed down to.
     mutating func id<Entity>(_ name: String, as type: Identifier<Entity>.Type) -> Identifier<Entity>? {
         guard let text = values[name] else { return nil }

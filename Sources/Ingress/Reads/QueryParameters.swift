@@ -39,6 +39,30 @@ struct QueryParameters {
         return number
     }
 
+    /// A text of 1 to 200 characters, such as the id of a thing of any kind.
+    mutating func text(_ name: String) -> String? {
+        guard let text = values[name] else { return nil }
+        guard (1...200).contains(text.unicodeScalars.count) else {
+            reject(name, "length", "must have 1 to 200 characters")
+            return nil
+        }
+        guard !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            reject(name, "format", "must have no control characters")
+            return nil
+        }
+        return text
+    }
+
+    /// The cursor of a list that goes by numbers.
+    mutating func number(_ name: String) -> Int? {
+        guard let text = values[name] else { return nil }
+        guard let number = Int(text), number > 0 else {
+            reject(name, "format", "must be the next_cursor of an earlier page")
+            return nil
+        }
+        return number
+    }
+
     /// An identifier, such as the cursor of a list that goes by ids.
     mutating func identifier<Entity>(_ name: String, as type: Identifier<Entity>.Type) -> Identifier<Entity>? {
         guard let text = values[name] else { return nil }

@@ -15,6 +15,10 @@ struct IngressRequest: Sendable {
     /// The caller's `X-Request-Id` if it is usable, else one of ours.
     var requestID: String
     var receivedAt: Date
+    /// Whom the client asked for, by the header `Host`.
+    var authority: String?
+    /// Where the client is; nil where nobody asks for it, or the connection is none of IP.
+    var address: String?
     /// The request's span, or what the caller said of it; a trace that nobody keeps if there is neither.
     var trace: TraceContext
 }

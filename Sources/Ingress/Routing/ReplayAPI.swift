@@ -23,7 +23,7 @@ struct ReplayAPI: Sendable {
         let hash = MessageID.hex(MessageID.digest([String(decoding: try WireJSON.encode(input), as: UTF8.self)]))
         let order = ReplayCampaigns.Order(
             id: ReplayCampaignID(digest: MessageID.digest(identity)), selection: selection,
-            selectionJSON: try selection.json(), rules: rules, actor: Self.actor(principal), reason: input.reason,
+            selectionJSON: try selection.json(), rules: rules, actor: principal.actor, reason: input.reason,
             requestHash: hash)
         switch try await campaigns.create(order) {
         case .created(let campaign):
@@ -79,7 +79,7 @@ struct ReplayAPI: Sendable {
             let id = try Self.id(request)
             if !request.body.isEmpty { try StaffAPI.requireJSON(request) }
             let reason = try ReplayInput.reason(request.body)
-            switch try await campaigns.perform(act, on: id, by: Self.actor(principal), reason: reason) {
+            switch try await campaigns.perform(act, on: id, by: principal.actor, reason: reason) {
             case .done(let campaign): return try Self.answer(campaign)
             case .unknown: throw Self.notFound
             case .busy:
@@ -94,8 +94,6 @@ struct ReplayAPI: Sendable {
     }
 
     private static var notFound: ProblemResponse { ProblemResponse(Problem.notFound("replay campaign")) }
-
-    private static func actor(_ principal: Principal) -> String { "key:" + principal.name }
 
     private static func id(_ request: IngressRequest) throws(ProblemResponse) -> ReplayCampaignID {
         guard let id = ReplayCampaignID(rawValue: request.pathParameter) else { throw notFound }

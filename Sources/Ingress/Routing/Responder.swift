@@ -18,6 +18,8 @@ struct Responder: Sendable {
     let metrics: IngressMetrics
     let requests: RouteMetrics
     let limits: IngressConfiguration.Limits
+    /// Whose `X-Forwarded-For` is believed.
+    let trustedProxies: [AddressRange]
     /// Whether answers tell browsers to keep to TLS.
     let isStrictTransport: Bool
     let now: @Sendable () -> Date
@@ -49,7 +51,9 @@ struct Responder: Sendable {
             method: request.head.method, path: path, query: query, headers: request.headers, body: [],
             pathParameter: String(parameter),
             requestID: RequestID.accept(request.headers[.requestID]) ?? RequestID.make(),
-            receivedAt: receivedAt, trace: span?.context ?? caller ?? .root(isSampled: false))
+            receivedAt: receivedAt, authority: request.head.authority,
+            address: ClientAddress.of(channel.remoteAddress, request.headers, trusting: trustedProxies),
+            trace: span?.context ?? caller ?? .root(isSampled: false))
 
         var body = BodyReader(request.body, limit: limit)
         if body.mayRead(request.headers), request.headers[.expect]?.lowercased() == "100-continue" {
@@ -127,7 +131,7 @@ struct Responder: Sendable {
                 case .open(let handle):
                     return try await handle(request)
                 case .authorized(let permission, let handle):
-                    let principal = try await authenticator.authenticate(request.headers, for: permission)
+                    let principal = try await authenticator.authenticate(request, for: permission)
                     return try await handle(request, principal)
                 }
             }
@@ -177,7 +181,9 @@ struct Responder: Sendable {
     }
 
     private func complete(_ response: inout IngressResponse, _ request: IngressRequest) {
-        if response.status != .notModified { response.headers[.contentLength] = "\(response.body.readableBytes)" }
+        if response.status != .notModified, response.status != .noContent {
+            response.headers[.contentLength] = "\(response.body.readableBytes)"
+        }
         response.headers[.date] = date.text(at: request.receivedAt)
         response.headers[.server] = "neff"
         response.headers[.requestID] = request.requestID

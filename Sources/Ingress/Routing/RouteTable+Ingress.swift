@@ -5,8 +5,8 @@ import Persistence
 extension RouteTable {
     /// Everything that the ingress answers.
     static func ingress(
-        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, letters: LettersAPI,
-        more: [ConfigurationAPI.Entry], probes: Probes,
+        webhook: CalendlyWebhook, staff: StaffAPI, replays: ReplayAPI, letters: LettersAPI, sessions: SessionsAPI,
+        users: UsersAPI, keys: KeysAPI, more: [ConfigurationAPI.Entry], probes: Probes,
         limits: IngressConfiguration.Limits
     ) -> RouteTable {
         var routes: [Route] = []
@@ -39,10 +39,10 @@ extension RouteTable {
         staffOnly(.get, "/v1/operations/{id}", .readSchedule, staff.getOperation)
 
         staffOnly(.post, "/v1/replay-campaigns", .replayLetters, replays.create)
-        staffOnly(.get, "/v1/replay-campaigns", .replayLetters, replays.list)
+        staffOnly(.get, "/v1/replay-campaigns", .readLetters, replays.list)
         staffOnly(.post, "/v1/replay-campaigns/plan", .replayLetters, replays.plan)
-        staffOnly(.get, "/v1/replay-campaigns/{id}", .replayLetters, replays.get)
-        staffOnly(.get, "/v1/replay-campaigns/{id}/letters", .replayLetters, replays.letters)
+        staffOnly(.get, "/v1/replay-campaigns/{id}", .readLetters, replays.get)
+        staffOnly(.get, "/v1/replay-campaigns/{id}/letters", .readLetters, replays.letters)
         for act in ReplayAct.allCases {
             staffOnly(.post, "/v1/replay-campaigns/{id}/\(act.rawValue)", .replayLetters, replays.act(act))
         }
@@ -52,6 +52,24 @@ extension RouteTable {
         staffOnly(.post, "/v1/dead-letters/{id}/edit", .changeLetters, letters.edit)
         staffOnly(.post, "/v1/dead-letters/{id}/discard", .changeLetters, letters.discard)
         staffOnly(.post, "/v1/dead-letters/{id}/restore", .changeLetters, letters.restore)
+
+        open(.post, "/v1/sessions", maxBodyBytes: 16_384, sessions.logIn)
+        staffOnly(.get, "/v1/sessions", .ownAccount, sessions.list)
+        staffOnly(.delete, "/v1/sessions/current", .ownAccount, sessions.logOut)
+        staffOnly(.delete, "/v1/sessions/{id}", .ownAccount, sessions.revoke)
+        staffOnly(.get, "/v1/me", .ownAccount, sessions.me)
+        staffOnly(.post, "/v1/me/password", .ownAccount, sessions.changePassword)
+
+        open(.post, "/v1/bootstrap", maxBodyBytes: 16_384, users.bootstrap)
+        staffOnly(.get, "/v1/users", .readAccess, users.list)
+        staffOnly(.post, "/v1/users", .changeAccess, users.create)
+        staffOnly(.get, "/v1/users/{id}", .readAccess, users.get)
+        staffOnly(.patch, "/v1/users/{id}", .changeAccess, users.change)
+        staffOnly(.post, "/v1/users/{id}/reset-password", .changeAccess, users.resetPassword)
+        staffOnly(.get, "/v1/api-keys", .readAccess, keys.list)
+        staffOnly(.post, "/v1/api-keys", .changeAccess, keys.create)
+        staffOnly(.post, "/v1/api-keys/{id}/revoke", .changeAccess, keys.revoke)
+        staffOnly(.get, "/v1/access-log", .readAccess, keys.accessLog)
 
         for entry in more { staffOnly(entry.method, entry.template, entry.permission, entry.handler) }
 

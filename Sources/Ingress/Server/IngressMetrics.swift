@@ -18,13 +18,20 @@ enum WebhookVerdict: String, CaseIterable {
     }
 }
 
+/// How an attempt to log in ended; the label `outcome`.
+enum LogInOutcome: String, CaseIterable {
+    case begun, refused, throttled
+}
+
 /// What the ingress counts beside requests. Handles are made once: a factory's look-up each time would cost more than the
 /// count.
 ///
-/// `ingress.webhooks` (verdict), `ingress.spooled` (kind), `ingress.overloaded`, `ingress.unavailable`.
+/// `ingress.webhooks` (verdict), `ingress.spooled` (kind), `ingress.log_ins` (outcome), `ingress.overloaded`,
+/// `ingress.unavailable`.
 struct IngressMetrics: Sendable {
     private let webhooks: [WebhookVerdict: Counter]
     private let spools: [Intake.Kind: Counter]
+    private let logIns: [LogInOutcome: Counter]
     private let overloads: Counter
     private let unavailabilities: Counter
 
@@ -34,6 +41,10 @@ struct IngressMetrics: Sendable {
         webhooks = Dictionary(
             uniqueKeysWithValues: WebhookVerdict.allCases.map {
                 ($0, Counter(label: "ingress.webhooks", dimensions: [("verdict", $0.rawValue)], factory: factory))
+            })
+        logIns = Dictionary(
+            uniqueKeysWithValues: LogInOutcome.allCases.map {
+                ($0, Counter(label: "ingress.log_ins", dimensions: [("outcome", $0.rawValue)], factory: factory))
             })
         spools = Dictionary(
             uniqueKeysWithValues: Intake.Kind.allCases.map {
@@ -45,6 +56,8 @@ struct IngressMetrics: Sendable {
 
     /// A message went to the spool instead of the broker.
     func spooled(_ kind: Intake.Kind) { spools[kind]?.increment() }
+
+    func logIn(_ outcome: LogInOutcome) { logIns[outcome]?.increment() }
 
     /// The publisher's window was full.
     func overloaded() { overloads.increment() }

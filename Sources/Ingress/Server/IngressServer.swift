@@ -40,16 +40,28 @@ package final class IngressServer: Service {
         webhook = CalendlyWebhook(
             keys: configuration.calendlySigningKeys, tolerance: configuration.signatureTolerance, intake: intake,
             metrics: metrics)
+        let cookie = SessionCookie(isSecure: configuration.isSessionCookieSecure)
+        let accounts = dependencies.accounts
+        let passwords = PasswordCheck(
+            accounts: accounts,
+            workers: PasswordWorkers(
+                atOnce: configuration.passwords.atOnce, maxWaiting: configuration.passwords.maxWaiting),
+            parameters: configuration.passwords.parameters, metrics: metrics)
         table = .ingress(
             webhook: webhook,
             staff: StaffAPI(commands: commands, reads: dependencies.reads, operations: dependencies.operations),
             replays: ReplayAPI(campaigns: dependencies.replays), letters: LettersAPI(letters: dependencies.letters),
+            sessions: SessionsAPI(accounts: accounts, passwords: passwords, cookie: cookie, metrics: metrics),
+            users: UsersAPI(accounts: accounts, passwords: passwords), keys: KeysAPI(accounts: accounts),
             more: ConfigurationAPI(store: dependencies.configuration).routes
                 + AvailabilityAPI(store: dependencies.configuration, now: dependencies.now).routes,
             probes: dependencies.probes, limits: configuration.limits)
         responder = Responder(
-            table: table, authenticator: Authenticator(find: dependencies.findApiKey, now: dependencies.now),
+            table: table,
+            authenticator: Authenticator(
+                find: dependencies.findApiKey, accounts: accounts, cookie: cookie, now: dependencies.now),
             metrics: metrics, requests: RouteMetrics(table.routes, factory: factory), limits: configuration.limits,
+            trustedProxies: configuration.trustedProxies,
             isStrictTransport: configuration.isProduction && configuration.tls != nil, now: dependencies.now,
             logger: logger)
     }

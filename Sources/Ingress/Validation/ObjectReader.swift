@@ -66,6 +66,16 @@ struct ObjectReader {
         return number
     }
 
+    /// True or false.
+    mutating func flag(_ name: String, _ presence: Presence = .optional) -> Bool? {
+        guard let value = value(name, presence) else { return nil }
+        guard case .bool(let flag) = value else {
+            reject(name, "type", "must be true or false, not \(value.kind)")
+            return nil
+        }
+        return flag
+    }
+
     /// A number that is not infinite.
     mutating func number(
         _ name: String, _ presence: Presence = .optional, in range: ClosedRange<Double>
@@ -135,16 +145,6 @@ struct ObjectReader {
             errors += reader.finish()
             return result
         }
-    }
-
-    /// `true` or `false`.
-    mutating func flag(_ name: String, _ presence: Presence = .optional) -> Bool? {
-        guard let value = value(name, presence) else { return nil }
-        guard case .bool(let flag) = value else {
-            reject(name, "type", "must be true or false, not \(value.kind)")
-            return nil
-        }
-        return flag
     }
 
     private enum Element<Value> {

@@ -67,10 +67,10 @@ enum InstantText {
 }
 
 /// What texts have to look like. Each returns a code and a detail if the text will not do.
-enum TextRules {
+package enum TextRules {
     /// What mail can be sent to (`Mailbox`), so that nothing is booked whose mail could never go; and of that only what
     /// people have: no empty atom, and a domain with a dot.
-    static func email(_ text: String) -> (code: String, detail: String)? {
+    package static func email(_ text: String) -> (code: String, detail: String)? {
         guard text.utf8.allSatisfy({ $0 < 0x80 }) else {
             return ("format", "must be an e-mail address of ASCII characters, because mail to others does not arrive")
         }

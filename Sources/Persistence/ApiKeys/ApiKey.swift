@@ -4,19 +4,12 @@ package import Foundation
 package enum ApiKeyTag: Identified { package static let identifierPrefix = "key" }
 package typealias ApiKeyID = Identifier<ApiKeyTag>
 
-/// What an API key may do, by the name of its role.
-package enum ApiKeyRole: String, Codable, CaseIterable, Sendable {
-    case admin, dispatcher, sales, office, ops, service
-    case operationsManager = "operations_manager"
-    case fieldSupervisor = "field_supervisor"
-}
-
 /// A key for a machine or a member of staff, without its secret.
 package struct ApiKey: Hashable, Sendable {
     package var id: ApiKeyID
     /// Whose it is, in words; also the actor in the change log.
     package var name: String
-    package var role: ApiKeyRole
+    package var role: AccessRole
     /// How the secret begins, so that people know which key is which.
     package var prefix: String
     package var createdAt: Date
@@ -26,7 +19,7 @@ package struct ApiKey: Hashable, Sendable {
     package var lastUsedAt: Date?
 
     package init(
-        id: ApiKeyID, name: String, role: ApiKeyRole, prefix: String, createdAt: Date, expiresAt: Date? = nil,
+        id: ApiKeyID, name: String, role: AccessRole, prefix: String, createdAt: Date, expiresAt: Date? = nil,
         revokedAt: Date? = nil, lastUsedAt: Date? = nil
     ) {
         self.id = id

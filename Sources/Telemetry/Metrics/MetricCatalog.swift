@@ -72,6 +72,7 @@ package enum MetricCatalog {
         MetricDescriptor("http.request.duration", .histogram, .seconds, "Time from request to answer, by route."),
         MetricDescriptor("ingress.webhooks", .counter, "Webhooks received, by verdict."),
         MetricDescriptor("ingress.spooled", .counter, "Messages stored in the spool because the broker was away."),
+        MetricDescriptor("ingress.log_ins", .counter, "Attempts to log in, by outcome."),
         MetricDescriptor("ingress.overloaded", .counter, "Requests refused because too many were under way."),
         MetricDescriptor("ingress.unavailable", .counter, "Requests refused because nothing could store them."),
     ]
