@@ -34,7 +34,7 @@ struct PlainWorker {
             ], logger: logger)
         let worker = Worker(
             WorkerConfiguration(
-                role: "plain", id: "plain@\(getpid())", concurrency: lanes, batchSize: number("BATCH", or: 16)),
+                role: "plain", id: "plain@\(getpid())", concurrency: lanes, batchSize: number("BATCH", or: 64)),
             handler: OneRow(), consumer: consumer, publisher: publisher, pool: pool, logger: logger)
         try await ServiceGroup(
             services: [pool, publisher, consumer, worker], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger

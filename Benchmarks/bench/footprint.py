@@ -26,7 +26,7 @@ def grown(scale):
     """Resident memory of the worker loop at a tenth of its messages and at their end: flat, or a leak."""
     services.clear_effects()
     services.purge("sync")
-    with loop.plain(8, 16)[0]() as process:
+    with loop.plain(8, 64)[0]() as process:
         for share in (0.1, 0.9):
             services.fill(int(scale.memory_messages * share))
             done = scale.memory_messages * (0.1 if share == 0.1 else 1)

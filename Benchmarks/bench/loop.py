@@ -49,7 +49,7 @@ def dramatiq():
 
 # Name: how to start it, its queue, and whether it gets the smaller backlog.
 CONTENDERS = {
-    "neff": plain(8, 16),
+    "neff": plain(8, 64),
     "neff, one message per transaction": plain(16, 1),
     "go, 16 lanes": (go, "sync", False),
     "dramatiq, 2x8 threads": (dramatiq, "peer.dramatiq", True),

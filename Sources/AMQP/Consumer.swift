@@ -64,6 +64,13 @@ package final class Consumer: Service, Sendable {
         await inbox.take(limit)
     }
 
+    /// Takes what is urgent and there already, for somebody who has taken other deliveries and not begun them all.
+    ///
+    /// - Returns: at once; none if nothing urgent waits.
+    package func urgentBatch(upTo limit: Int) -> [Delivery] {
+        inbox.takeUrgent(limit)
+    }
+
     /// Settles as done. Returns at once; one turn of the loop tells the broker of all that were settled before it.
     ///
     /// A second settlement of the same delivery, and one of an earlier connection, have no effect.

@@ -39,6 +39,8 @@ final class Inbox: Sendable {
             return first.count < limit ? first + ordinary.popFirst(limit - first.count) : first
         }
 
+        mutating func popUrgent(_ limit: Int) -> [Delivery] { urgent.popFirst(limit) }
+
         mutating func removeAll() {
             _ = urgent.removeAll()
             _ = ordinary.removeAll()
@@ -82,6 +84,10 @@ final class Inbox: Sendable {
             guard batch.give([]) else { return }
             state.withLock { $0.takers.removeAll { $0.batch.isGiven } }
         }
+    }
+
+    func takeUrgent(_ limit: Int) -> [Delivery] {
+        state.withLock { $0.ready.popUrgent(limit) }
     }
 
     func settle(_ delivery: Delivery, _ kind: SettlementLedger.Settlement) {

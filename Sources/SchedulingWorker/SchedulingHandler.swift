@@ -39,12 +39,12 @@ package struct SchedulingHandler: SetHandler {
         }
     }
 
+    package func joins(_ type: MessageType) -> Bool {
+        [.consultationBooked, .consultationRescheduled, .consultationCanceled].contains(type)
+    }
+
     package func item(of envelope: Envelope) -> ConsultationEvent? {
-        switch envelope.type {
-        case .consultationBooked, .consultationRescheduled, .consultationCanceled:
-            try? WireJSON.decode(ConsultationEvent.self, from: envelope.body)
-        default: nil
-        }
+        try? WireJSON.decode(ConsultationEvent.self, from: envelope.body)
     }
 
     package func subjects(of event: ConsultationEvent) -> Set<String> {

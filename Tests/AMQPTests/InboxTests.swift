@@ -19,6 +19,15 @@ import Testing
         #expect(await inbox.take(10).map(\.deliveryTag) == [8, 2, 3, 4, 6])
     }
 
+    @Test func whatIsUrgentCanBeTakenByItselfAndIsNotWaitedFor() {
+        let inbox = Inbox(thread: OwnerThread(name: "inbox-test"), urgentQueues: ["urgent"])
+        #expect(inbox.takeUrgent(5).isEmpty)
+        inbox.offer([delivery("work", 1), delivery("urgent", 2), delivery("urgent", 3), delivery("urgent", 4)])
+        #expect(inbox.takeUrgent(2).map(\.deliveryTag) == [2, 3])
+        #expect(inbox.takeUrgent(2).map(\.deliveryTag) == [4])
+        #expect(inbox.takeUrgent(2).isEmpty)
+    }
+
     @Test func withoutAnUrgentQueueTheOrderIsTheBrokers() async {
         let inbox = Inbox(thread: OwnerThread(name: "inbox-test"), urgentQueues: [])
         inbox.offer([delivery("work", 1), delivery("urgent", 2), delivery("work", 3)])

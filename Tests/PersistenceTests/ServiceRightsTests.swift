@@ -58,6 +58,7 @@ import Testing
         "allocations": ["si(active, released_at)", "", "siu", "", "", "s"],
         "appointments": ["s", "", "siu", "", "", "s"],
         "resource_loads": ["", "", "s", "", "", "s"],
+        "resource_load_changes": ["", "", "s", "", "", "s"],
         "change_log": ["si", "si", "si", "", "", "si"],
         "notifications": ["s", "", "", "siu", "", "s"],
     ]

@@ -178,13 +178,14 @@ struct Rig: Sendable {
     func start(
         consumerBroker: AMQPConfiguration? = nil, relayInterval: Duration = .milliseconds(50),
         pauses: PauseWatch? = nil, prefetch: UInt16 = 64, publisherBroker: AMQPConfiguration? = nil,
-        routes: LedgerRoutes? = nil,
+        routes: LedgerRoutes? = nil, urgentQueue: String? = nil,
         make: (Consumer, Publisher, OutboxRelay) -> Worker
     ) async throws -> Running {
         let publisher = Publisher(configuration: publisherBroker ?? broker, logger: .silent)
         let consumer = Consumer(
             configuration: consumerBroker ?? broker,
-            subscriptions: [Subscription(queue: Self.queue, prefetch: prefetch)],
+            subscriptions: [Subscription(queue: Self.queue, prefetch: prefetch)]
+                + (urgentQueue.map { [Subscription(queue: $0, prefetch: prefetch, isUrgent: true)] } ?? []),
             drainTimeout: .seconds(1), logger: .silent)
         let relay = OutboxRelay(
             pool: pool, publisher: publisher, interval: relayInterval, routes: routes, logger: .silent)

@@ -22,6 +22,9 @@ import WorkerRuntime
         /// Decides about a set; nil refuses it.
         var together: @Sendable ([SetMember<Item>]) async throws -> [Outcome]? = { $0.map { _ in .done } }
         var alone: @Sendable (Envelope) -> Outcome = { _ in .done }
+        var wait: @Sendable (Envelope) async -> Void = { _ in }
+
+        func joins(_ type: MessageType) -> Bool { type != .cancelJob }
 
         func item(of envelope: Envelope) -> Item? {
             try? JSONDecoder().decode(Item.self, from: Data(envelope.body))
@@ -32,6 +35,7 @@ import WorkerRuntime
         func handle(_ envelope: Envelope, in context: HandlerContext) async throws -> Outcome {
             if envelope.id == "first" { await gate.pass() }
             calls.add([envelope.id])
+            await wait(envelope)
             _ = try await insertEffect(envelope, context)
             return alone(envelope)
         }
@@ -51,9 +55,10 @@ import WorkerRuntime
 
     /// Holds the only lane with a first message until all others are there.
     private static func run(
-        _ messages: [Envelope], in rig: Rig, _ handler: Handler, _ body: (Rig.Running) async throws -> Void
+        _ messages: [Envelope], in rig: Rig, _ handler: Handler, urgentQueue: String? = nil,
+        _ body: (Rig.Running) async throws -> Void
     ) async throws {
-        let running = try await rig.start { consumer, publisher, relay in
+        let running = try await rig.start(urgentQueue: urgentQueue) { consumer, publisher, relay in
             Worker(
                 Rig.configuration(concurrency: 1, batchSize: 20), handler: handler, consumer: consumer,
                 publisher: publisher, pool: rig.pool, relay: relay, logger: .silent)
@@ -80,6 +85,39 @@ import WorkerRuntime
             #expect(try await rig.effects() == ["a", "b", "c", "d", "e", "f", "first"])
             // What is handled by itself comes first; c waits for a, and would be a set of one.
             #expect(handler.calls.all.map { $0.sorted() } == [["first"], ["c"], ["e"], ["a", "b", "d", "f"]])
+        }
+    }
+
+    /// Messages of a type that does not join are taken one by one, so that what comes later and is urgent goes first.
+    @Test func whatIsUrgentOvertakesWhatNoLaneHasBegun() async throws {
+        try await Rig.with { rig in
+            _ = try await rig.withConnection { try await $0.declareQueue("work.urgent") }
+            let begun = Gate()
+            let calls = Record<[String]>()
+            let handler = Handler(
+                gate: Gate(), calls: calls,
+                wait: { envelope in if envelope.id == "j0" { await begun.pass() } })
+            let jobs = (0..<6).map { number in
+                var job = Rig.message("j\(number)", "{}")
+                job.type = .cancelJob
+                return job
+            }
+            try await Self.run(jobs, in: rig, handler, urgentQueue: "work.urgent") { running in
+                // The lane has the first of them, and the others are taken.
+                try await eventually { begun.waiting == 1 }
+                try await rig.withConnection { connection in
+                    var urgent = Rig.message("urgent", "{}")
+                    urgent.type = .cancelJob
+                    try await connection.publish(
+                        Publication(
+                            exchange: "", routingKey: "work.urgent", properties: urgent.properties, body: urgent.body))
+                }
+                try await eventually { running.worker.counts.inFlight == 6 }
+                try await eventually { try await rig.ready("work.urgent") == 0 }
+                begun.open()
+                try await eventually { running.worker.counts.handled == 8 }
+            }
+            #expect(calls.all.prefix(3) == [["first"], ["j0"], ["urgent"]])
         }
     }
 

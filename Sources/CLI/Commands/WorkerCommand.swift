@@ -67,6 +67,7 @@ struct WorkerCommand: AsyncParsableCommand {
             await control.apply()
             consumers.append(consumer)
             controls.append(control)
+            if role == .scheduling { controls.append(LoadFolding(pool: kit.pool, logger: kit.logger)) }
             if role == .deadLetters {
                 controls.append(Heartbeat(role: role.rawValue, pool: kit.pool, logger: kit.logger))
                 controls.append(

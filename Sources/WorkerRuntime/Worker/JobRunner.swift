@@ -23,11 +23,29 @@ protocol JobRunner: Sendable {
 }
 
 extension JobRunner {
-    /// What is there is spread over the lanes that are free, so that none works while another waits.
     func take(from ready: inout [Job], freeLanes: Int) -> [Job] {
-        let share = min(maxBatchSize, (ready.count + freeLanes - 1) / freeLanes)
-        let jobs = Array(ready.prefix(share))
-        ready.removeFirst(jobs.count)
+        ready.takeShare(of: freeLanes, upTo: maxBatchSize)
+    }
+}
+
+extension [Job] {
+    /// Takes out what one of the free lanes gets if all get alike, so that none works while another waits.
+    mutating func takeShare(of freeLanes: Int, upTo limit: Int) -> [Job] {
+        let jobs = Array(prefix(Swift.min(limit, (count + freeLanes - 1) / freeLanes)))
+        removeFirst(jobs.count)
+        return jobs
+    }
+
+    /// Takes out the first; if it can be run together with others, all of those with it, wherever they stand.
+    mutating func takeFirst(withAllLikeIt isJoining: (Job) -> Bool, upTo limit: Int) -> [Job] {
+        guard let first else { return [] }
+        guard isJoining(first) else { return [removeFirst()] }
+        var jobs: [Job] = []
+        removeAll { job in
+            guard jobs.count < limit, isJoining(job) else { return false }
+            jobs.append(job)
+            return true
+        }
         return jobs
     }
 }

@@ -37,12 +37,12 @@ struct MessageRunner: JobRunner {
     var maxBatchSize: Int { settings.configuration.batchSize }
 
     func take(from ready: inout [Job], freeLanes: Int) -> [Job] {
-        // A set costs less than its parts side by side, so no lane takes a few of what one lane can take.
-        let lanes = handler is any SetHandler ? 1 : freeLanes
-        let share = min(maxBatchSize, (ready.count + lanes - 1) / lanes)
-        let jobs = Array(ready.prefix(share))
-        ready.removeFirst(jobs.count)
-        return jobs
+        guard let handler = handler as? any SetHandler else {
+            return ready.takeShare(of: freeLanes, upTo: maxBatchSize)
+        }
+        // A set costs less than its parts side by side, so a lane takes all that it can. Of the others it takes one, so that
+        // an emergency which comes later waits for none that has not begun.
+        return ready.takeFirst(withAllLikeIt: { handler.joins($0.envelope.type) }, upTo: maxBatchSize)
     }
 
     func run(_ jobs: [Job]) async -> [JobResult] {
@@ -84,7 +84,6 @@ struct MessageRunner: JobRunner {
     private func runSets(of jobs: [Job], _ handler: some SetHandler) async -> [JobResult] {
         var results: [JobResult?] = jobs.map { _ in nil }
         let parts = MessageSets(jobs, handler)
-        // These first: an emergency is among them.
         for place in parts.alone { results[place] = await runAlone(jobs[place]) }
         for members in parts.sets {
             // In the order of ids, as batches are claimed.

@@ -15,7 +15,7 @@ struct MessageSets<Item: Sendable>: Sendable {
         var subjects: [Set<String>] = []
         var ids: Set<String> = []
         for (place, job) in jobs.enumerated() {
-            guard job.envelope.replay == nil, ids.insert(job.envelope.id).inserted,
+            guard handler.joins(job.envelope.type), job.envelope.replay == nil, ids.insert(job.envelope.id).inserted,
                 let item = handler.item(of: job.envelope)
             else {
                 alone.append(place)

@@ -14,29 +14,11 @@ struct MixedRunner<Handler: MixedHandler>: JobRunner {
 
     /// An effect alone, so that each is settled as soon as it has happened; of the others as many as there are.
     func take(from ready: inout [Job], freeLanes: Int) -> [Job] {
-        guard let first = ready.first, !handler.hasOutsideEffect(first.envelope) else {
-            return Array(ready.removeFirstIfAny())
-        }
-        var batch: [Job] = []
-        ready.removeAll { job in
-            guard batch.count < maxBatchSize, !handler.hasOutsideEffect(job.envelope) else { return false }
-            batch.append(job)
-            return true
-        }
-        return batch
+        ready.takeFirst(withAllLikeIt: { !handler.hasOutsideEffect($0.envelope) }, upTo: maxBatchSize)
     }
 
     func run(_ jobs: [Job]) async -> [JobResult] {
         guard let first = jobs.first, handler.hasOutsideEffect(first.envelope) else { return await messages.run(jobs) }
         return await effects.run(jobs)
-    }
-}
-
-extension Array {
-    /// The first element, taken out; none of an empty array.
-    fileprivate mutating func removeFirstIfAny() -> ArraySlice<Element> {
-        let first = prefix(1)
-        removeFirst(first.count)
-        return first
     }
 }

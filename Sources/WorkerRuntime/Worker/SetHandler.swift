@@ -9,9 +9,12 @@ package protocol SetHandler<Item>: MessageHandler {
     /// What a message says, read before the transaction begins.
     associatedtype Item: Sendable
 
-    /// Reads a message.
+    /// Whether messages of a type may be handled together; the others are, one to a lane, as those of any handler.
+    func joins(_ type: MessageType) -> Bool
+
+    /// Reads a message of a type that joins.
     ///
-    /// - Returns: nil if it is to be handled by itself; so is one that cannot be read, and that is its end.
+    /// - Returns: nil if it cannot be read; it is handled by itself then, and that is its end.
     func item(of envelope: Envelope) -> Item?
 
     /// What the message is about, as far as it says. Two messages that have something in common are never in one set.

@@ -143,6 +143,10 @@ package final class Worker: Service, Sendable {
                 let deliveries = await consumer.nextBatch(upTo: configuration.concurrency * runner.maxBatchSize)
                 if deliveries.isEmpty { break }
                 ready = admit(deliveries)
+            } else {
+                // What has become urgent since then overtakes what no lane has begun.
+                let urgent = consumer.urgentBatch(upTo: configuration.concurrency)
+                if !urgent.isEmpty { ready = admit(urgent) + ready }
             }
             guard !ready.isEmpty else {
                 free.yield()
